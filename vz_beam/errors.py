@@ -1,0 +1,109 @@
+"""The exceptions of vz_beam. All of them survive pickle: every argument reaches ``super().__init__``.
+
+    VzBeamError
+    ├── InputError            an argument or pattern that cannot work (also a ValueError)
+    │   ├── PatternError      names and keys of a pattern do not fit together
+    │   └── RunnerError       a Beam runner known to be wrong
+    ├── SourceError           bytes could not be read
+    │   ├── SourceNotFoundError
+    │   └── TransientSourceError  worth another try: time-outs, 429, 5xx, connection resets
+    ├── FormatError           bytes that are not what their format promises
+    │   └── TruncatedFileError
+    ├── UnsupportedError      right bytes that references cannot express
+    ├── ManifestError         an operation that a manifest array cannot do (also a ValueError)
+    ├── CombineError
+    │   ├── MismatchError     inputs that disagree; carries every disagreement
+    │   ├── HolesError        inputs that are absent
+    │   └── OverlapError      two different values for one place
+    └── StoreError
+        ├── StoreExistsError
+        └── IncompleteStoreError  what was written is not what was planned
+"""
+
+from __future__ import annotations
+
+
+class VzBeamError(Exception):
+    """Base of every error that vz_beam raises on purpose."""
+
+
+class InputError(VzBeamError, ValueError):
+    """An argument that cannot work."""
+
+
+class PatternError(InputError):
+    """Names, keys or files of a pattern that do not fit together."""
+
+
+class RunnerError(InputError):
+    """A Beam runner that is known to lose or change data."""
+
+
+class SourceError(VzBeamError):
+    """Bytes of a source could not be read."""
+
+
+class SourceNotFoundError(SourceError):
+    """A source that is not there."""
+
+
+class TransientSourceError(SourceError):
+    """A failure that may pass: a time-out, status 429 or 5xx, a connection reset."""
+
+
+class FormatError(VzBeamError):
+    """A file whose bytes are not what its format promises."""
+
+
+class TruncatedFileError(FormatError):
+    """A file that ends before its own structures say."""
+
+
+class UnsupportedError(VzBeamError):
+    """Something that is right in its file, and that references cannot express."""
+
+
+class ManifestError(VzBeamError, ValueError):
+    """An operation on manifests that cannot be done without touching data."""
+
+
+class CombineError(VzBeamError):
+    """Inputs that do not make one dataset."""
+
+
+class MismatchError(CombineError):
+    """Inputs that disagree. ``disagreements`` holds one text for each, files and values named."""
+
+    def __init__(self, disagreements: tuple[str, ...]) -> None:
+        super().__init__(disagreements)
+        self.disagreements = disagreements
+
+    def __str__(self) -> str:
+        count = len(self.disagreements)
+        listed = "\n".join(f"  * {text}" for text in self.disagreements)
+        return (
+            f"the inputs disagree in {count} place{'s' if count != 1 else ''}:\n{listed}\n"
+            "Way out: leave the odd files out of the pattern, drop the variables "
+            "(drop_variables=[...]), load them instead of referencing them "
+            "(loadable_variables=[...]), or build one store for each kind of file."
+        )
+
+
+class HolesError(CombineError):
+    """Inputs that the pattern promises and that did not arrive."""
+
+
+class OverlapError(CombineError):
+    """Two different values for one place of the combined dataset."""
+
+
+class StoreError(VzBeamError):
+    """A reference store could not be written or read."""
+
+
+class StoreExistsError(StoreError):
+    """The target is there already and ``mode`` does not allow to replace it."""
+
+
+class IncompleteStoreError(StoreError):
+    """What arrived at the store is not what the layout promised."""

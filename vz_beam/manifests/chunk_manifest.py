@@ -1,0 +1,358 @@
+"""Where the chunks of one array lie, in columns: each URL once, at most 20 bytes a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vz_beam.errors import ManifestError
+
+MISSING = -1
+"""Location id of a chunk that is nowhere: it reads as the fill value."""
+INLINED = -2
+"""Location id of a chunk whose bytes are in ``ChunkManifest.inlined``."""
+
+
+class ChunkEntry(NamedTuple):
+    """One chunk's place: ``length`` bytes from ``offset`` of the file ``path``, or ``data`` itself."""
+
+    path: str
+    offset: int
+    length: int
+    data: bytes | None = None
+
+
+class ChunkManifest:
+    """The places of an array's chunks.
+
+    ``location_ids`` int32[grid_shape] counts into ``locations``, or is ``MISSING`` or ``INLINED``;
+    ``offsets`` uint64[grid_shape] and ``lengths`` uint32 or uint64[grid_shape] are bytes, 0 where there is no
+    location. ``inlined`` maps C-order chunk numbers to encoded chunk bytes.
+    """
+
+    __slots__ = ("inlined", "lengths", "location_ids", "locations", "offsets")
+
+    locations: tuple[str, ...]
+    location_ids: NDArray[np.int32]
+    offsets: NDArray[np.uint64]
+    lengths: NDArray[np.unsignedinteger[Any]]
+    inlined: Mapping[int, bytes]
+
+    def __init__(
+        self,
+        entries: Mapping[str, Mapping[str, Any]],
+        shape: tuple[int, ...] | None = None,
+        separator: str = ".",
+    ) -> None:
+        """From ``{"0.1": {"path", "offset", "length"[, "data"]}}``; the key of a scalar's chunk is ``"c"``.
+
+        Args:
+            entries: one for each chunk that is not missing.
+            shape: the shape of the chunk grid, chunks. Guessed from the keys where it is not given,
+                which is too small where the last chunks are missing.
+            separator: between the indexes of a key.
+
+        Raises:
+            ManifestError: keys that are malformed, differ in length or lie outside the grid; entries
+                without path, offset and length.
+        """
+        keys = [_chunk_index(key, separator) for key in entries]
+        if shape is None:
+            if not keys:
+                raise ManifestError("neither entries nor the shape of the chunk grid were given")
+            if len({len(key) for key in keys}) > 1:
+                raise ManifestError(f"chunk keys differ in their number of indexes: {sorted(entries)[:4]}")
+            shape = tuple(max(column) + 1 for column in zip(*keys, strict=True))
+        for text, key in zip(entries, keys, strict=True):
+            if len(key) != len(shape) or any(i >= n for i, n in zip(key, shape, strict=True)):
+                raise ManifestError(f"chunk key {text!r} lies outside the chunk grid {shape}")
+        ids = np.full(shape, MISSING, dtype=np.int32)
+        offsets = np.zeros(shape, dtype=np.uint64)
+        lengths = np.zeros(shape, dtype=np.uint64)
+        numbers: dict[str, int] = {}
+        inlined: dict[int, bytes] = {}
+        for (text, entry), key in zip(entries.items(), keys, strict=True):
+            path, offset, length = _entry_fields(text, entry)
+            data = entry.get("data")
+            if data is not None:
+                ids[key] = INLINED
+                inlined[int(np.ravel_multi_index(key, shape)) if shape else 0] = bytes(data)
+            elif path:
+                ids[key] = numbers.setdefault(path, len(numbers))
+                offsets[key] = offset
+                lengths[key] = length
+        self._fill(tuple(numbers), ids, offsets, lengths, inlined)
+
+    def _fill(
+        self,
+        locations: tuple[str, ...],
+        location_ids: NDArray[Any],
+        offsets: NDArray[Any],
+        lengths: NDArray[Any],
+        inlined: Mapping[int, bytes],
+    ) -> None:
+        if lengths.dtype != np.uint32 and (not lengths.size or lengths.max() < 2**32):
+            lengths = lengths.astype(np.uint32)
+        self.locations = locations
+        self.location_ids = location_ids
+        self.offsets = offsets
+        self.lengths = lengths
+        self.inlined = inlined
+
+    @classmethod
+    def from_columns(
+        cls,
+        locations: Sequence[str],
+        location_ids: NDArray[Any],
+        offsets: NDArray[Any],
+        lengths: NDArray[Any],
+        inlined: Mapping[int, bytes] | None = None,
+    ) -> ChunkManifest:
+        """From its columns, which may be shared with others and must not change any more.
+
+        Raises:
+            ManifestError: shapes that differ, ids outside ``locations``, inlined chunks without bytes.
+        """
+        ids = np.asarray(location_ids, dtype=np.int32)
+        starts = np.asarray(offsets, dtype=np.uint64)
+        counts = np.asarray(lengths)
+        if counts.dtype not in (np.dtype(np.uint32), np.dtype(np.uint64)):
+            counts = counts.astype(np.uint64)
+        inlined = {} if inlined is None else inlined
+        if not ids.shape == starts.shape == counts.shape:
+            raise ManifestError(
+                f"columns differ in shape: location_ids {ids.shape}, offsets {starts.shape}, lengths {counts.shape}"
+            )
+        if ids.size and not INLINED <= ids.min() <= ids.max() < len(locations):
+            raise ManifestError(
+                f"location ids run from {ids.min()} to {ids.max()}, and there are {len(locations)} locations"
+            )
+        if int(np.count_nonzero(ids == INLINED)) != len(inlined) or any(
+            not 0 <= n < ids.size or ids.flat[n] != INLINED for n in inlined
+        ):
+            raise ManifestError("inlined bytes and chunks marked as inlined are not the same chunks")
+        manifest = object.__new__(cls)
+        manifest._fill(tuple(locations), ids, starts, counts, inlined)
+        return manifest
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        paths: NDArray[Any],
+        offsets: NDArray[Any],
+        lengths: NDArray[Any],
+        validate_paths: bool = True,
+        inlined: Mapping[tuple[int, ...], bytes] | None = None,
+    ) -> ChunkManifest:
+        """From arrays of the grid's shape, one path a chunk; an empty path is a missing chunk.
+
+        ``validate_paths`` is taken for the sake of callers that name it: the check costs one look at each
+        distinct path, and is always made.
+        """
+        columns = (paths, offsets, lengths)
+        if not all(isinstance(column, np.ndarray) for column in columns):
+            raise ManifestError("paths, offsets and lengths must be numpy arrays")
+        if not paths.shape == offsets.shape == lengths.shape:
+            raise ManifestError(f"paths {paths.shape}, offsets {offsets.shape} and lengths {lengths.shape} differ")
+        if any(column.dtype.kind not in "iu" for column in (offsets, lengths)):
+            raise ManifestError(f"offsets and lengths must be integers, not {offsets.dtype} and {lengths.dtype}")
+        if any(column.dtype.kind == "i" and column.size and column.min() < 0 for column in (offsets, lengths)):
+            raise ManifestError("an offset or length is negative")
+        inlined_numbers = {
+            int(np.ravel_multi_index(index, paths.shape)) if index else 0: data
+            for index, data in (inlined or {}).items()
+        }
+        names: list[str] = []
+        ids = _factorize(paths, names)
+        ids[list(inlined_numbers)] = INLINED
+        if any("\0" in name for name in names):
+            raise ManifestError("a path holds a null character")
+        here = ids >= 0
+        return cls.from_columns(
+            names,
+            ids.reshape(paths.shape),
+            np.where(here, offsets.ravel(), 0).astype(np.uint64).reshape(paths.shape),
+            np.where(here, lengths.ravel(), 0).astype(np.uint64).reshape(paths.shape),
+            inlined_numbers,
+        )
+
+    @classmethod
+    def empty(cls, grid_shape: tuple[int, ...]) -> ChunkManifest:
+        """A manifest of that many missing chunks; it costs the same few bytes for any grid."""
+        return cls.from_columns(
+            (),
+            np.broadcast_to(np.int32(MISSING), grid_shape),
+            np.broadcast_to(np.uint64(0), grid_shape),
+            np.broadcast_to(np.uint32(0), grid_shape),
+        )
+
+    @classmethod
+    def single(cls, grid_shape: tuple[int, ...], url: str, offset: int, length: int) -> ChunkManifest:
+        """A manifest of one chunk that lies in ``url``."""
+        return cls.from_columns(
+            (url,),
+            np.zeros(grid_shape, np.int32),
+            np.full(grid_shape, offset, np.uint64),
+            np.full(grid_shape, length, np.uint64),
+        )
+
+    @classmethod
+    def from_inlined(cls, grid_shape: tuple[int, ...], chunks: Mapping[int, bytes]) -> ChunkManifest:
+        """A manifest of inlined chunks, by C-order chunk number; the other chunks are missing."""
+        ids = np.full(grid_shape, MISSING, np.int32)
+        ids.reshape(-1)[list(chunks)] = INLINED
+        zeros = np.zeros(grid_shape, np.uint64)
+        return cls.from_columns((), ids, zeros, zeros.astype(np.uint32), chunks)
+
+    @property
+    def grid_shape(self) -> tuple[int, ...]:
+        """Number of chunks along each dimension."""
+        return self.location_ids.shape
+
+    shape_chunk_grid = grid_shape
+
+    @property
+    def ndim_chunk_grid(self) -> int:
+        """Number of dimensions of the grid."""
+        return self.location_ids.ndim
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of columns, locations and inlined bytes, bytes."""
+        columns = sum(
+            column.nbytes if 0 not in column.strides or not column.size else column.itemsize
+            for column in (self.location_ids, self.offsets, self.lengths)
+        )
+        return columns + sum(map(len, self.locations)) + sum(map(len, self.inlined.values()))
+
+    @property
+    def nrefs(self) -> int:
+        """Number of chunks that are references or inlined, the missing ones left out."""
+        return int(np.count_nonzero(self.location_ids != MISSING))
+
+    def __len__(self) -> int:
+        return self.nrefs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.dict())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        columns = (self.locations, self.location_ids, self.offsets, self.lengths, dict(self.inlined))
+        if self.location_ids.size and not np.any(self.location_ids != MISSING):
+            return (ChunkManifest.empty, (self.grid_shape,))
+        return (_from_pickle, columns)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ChunkManifest):
+            return NotImplemented
+        return self.grid_shape == other.grid_shape and bool(np.all(self.elementwise_eq(other)))
+
+    __hash__ = None  # type: ignore[assignment]  # columns can be large: manifests are compared, not looked up
+
+    def __repr__(self) -> str:
+        return (
+            f"ChunkManifest<grid_shape={self.grid_shape}, {self.nrefs} references into {len(self.locations)} locations>"
+        )
+
+    def elementwise_eq(self, other: ChunkManifest) -> NDArray[np.bool_]:
+        """Which chunks of two manifests of one grid shape are the same, bool[grid_shape]."""
+        ours = {url: number for number, url in enumerate(self.locations)}
+        table = np.array([ours.get(url, -9) for url in other.locations] + [INLINED, MISSING], dtype=np.int32)
+        same = (self.location_ids == table[other.location_ids]) & (self.offsets == other.offsets)
+        same &= self.lengths == other.lengths
+        for number, data in self.inlined.items():
+            if same.flat[number]:
+                same.flat[number] = other.inlined.get(number) == data
+        return same
+
+    def get_entry(self, index: tuple[int, ...]) -> ChunkEntry | None:
+        """The place of the chunk at grid position ``index``, or ``None`` where it is missing."""
+        location = int(self.location_ids[index])
+        if location == MISSING:
+            return None
+        if location == INLINED:
+            data = self.inlined[int(np.ravel_multi_index(index, self.grid_shape)) if index else 0]
+            return ChunkEntry("", 0, len(data), data)
+        return ChunkEntry(self.locations[location], int(self.offsets[index]), int(self.lengths[index]))
+
+    def __getitem__(self, key: str) -> ChunkEntry:
+        entry = self.get_entry(_chunk_index(key, "."))
+        if entry is None:
+            raise KeyError(key)
+        return entry
+
+    def dict(self) -> dict[str, dict[str, Any]]:
+        """Every chunk that is not missing: ``{"0.1": {"path", "offset", "length"[, "data"]}}``."""
+        result = {}
+        for index in zip(*np.nonzero(np.atleast_1d(self.location_ids != MISSING)), strict=True):
+            place = tuple(map(int, index)) if self.location_ids.ndim else ()
+            entry = self.get_entry(place)
+            assert entry is not None
+            fields = {"path": entry.path, "offset": entry.offset, "length": entry.length}
+            result[chunk_key(place)] = fields if entry.data is None else {**fields, "data": entry.data}
+        return result
+
+    def rename_paths(self, new: str | Callable[[str], str]) -> ChunkManifest:
+        """The same chunks in other files: one URL for all, or a function of each distinct URL."""
+        if not isinstance(new, str) and not callable(new):
+            raise TypeError(f"new paths must be a str or a function of a path, not {type(new).__name__}")
+        urls = [new if isinstance(new, str) else new(url) for url in self.locations]
+        distinct = {url: None for url in urls}
+        numbers = {url: number for number, url in enumerate(distinct)}
+        table = np.array([numbers[url] for url in urls] + [INLINED, MISSING], dtype=np.int32)
+        return ChunkManifest.from_columns(
+            tuple(distinct), table[self.location_ids], self.offsets, self.lengths, self.inlined
+        )
+
+
+def chunk_key(index: Iterable[int]) -> str:
+    """The key of a chunk: its indexes joined by dots, ``"c"`` for a scalar's.
+
+    >>> chunk_key((0, 12)), chunk_key(())
+    ('0.12', 'c')
+    """
+    return ".".join(map(str, index)) or "c"
+
+
+def _from_pickle(*columns: Any) -> ChunkManifest:
+    manifest = object.__new__(ChunkManifest)
+    manifest._fill(*columns)
+    return manifest
+
+
+def _chunk_index(key: str, separator: str) -> tuple[int, ...]:
+    if key == "c":
+        return ()
+    parts = key.split(separator)
+    if not all(part.isdecimal() for part in parts):
+        raise ManifestError(f"chunk key {key!r} is not whole numbers joined by {separator!r}")
+    return tuple(map(int, parts))
+
+
+def _entry_fields(key: str, entry: Mapping[str, Any]) -> tuple[str, int, int]:
+    if not {"path", "offset", "length"} <= entry.keys():
+        raise ManifestError(f"chunk {key!r} has the fields {sorted(entry)}, and needs path, offset and length")
+    path, offset, length = entry["path"], int(entry["offset"]), int(entry["length"])
+    if offset < 0 or length < 0:
+        raise ManifestError(f"chunk {key!r} has offset {offset} and length {length}: neither may be negative")
+    return path, offset, length
+
+
+def _factorize(paths: NDArray[Any], names: list[str]) -> NDArray[np.int32]:
+    """int32[paths.size], places in ``names``, which grows in order of first use; MISSING for empty paths."""
+    flat = paths.ravel()
+    if flat.size == 0:
+        return np.empty(0, np.int32)
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+    numbers: dict[str, int] = {"": MISSING}
+    ids = np.empty(len(starts), np.int32)
+    for position, path in enumerate(flat[starts].tolist()):
+        if path not in numbers:
+            numbers[path] = len(names)
+            names.append(path)
+        ids[position] = numbers[path]
+    return np.repeat(ids, np.diff(np.append(starts, flat.size)))

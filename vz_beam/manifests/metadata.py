@@ -1,0 +1,117 @@
+"""What an array is, apart from where its chunks lie: shape, type, codecs, fill and attributes.
+
+Source: Zarr v3 core specification, "Array metadata" (https://zarr-specs.readthedocs.io/en/latest/v3/core/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from vz_beam.errors import ManifestError
+from vz_beam.manifests.chunk_grid import ChunkGrid
+
+Attributes = Mapping[str, Any]
+"""Attribute values are ``str``, ``int``, ``float``, ``bool``, ``None``, or lists of those: what JSON can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One step of a codec pipeline: its Zarr v3 name and configuration.
+
+    The steps of an :class:`ArrayMetadata` stand in encoding order and act on bytes; the step
+    from array to bytes is ``ArrayMetadata.byte_order`` unless ``serializer`` says otherwise.
+    """
+
+    name: str
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The codec as the Zarr v3 metadata writes it."""
+        return {"name": self.name, "configuration": dict(self.configuration)}
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayMetadata:
+    """Everything that a Zarr array's metadata says.
+
+    Args:
+        shape: elements.
+        dtype: numpy dtype in native byte order; the stored order is ``byte_order``.
+            Variable-length strings are ``np.dtypes.StringDType()`` with the serializer ``vlen-utf8``.
+        chunk_shape: elements; each at least 1.
+        byte_order: ``"little"``, ``"big"``, or ``None`` where a byte order has no meaning.
+        serializer: the array-to-bytes codec where it is not plain ``bytes``, else ``None``.
+        codecs: bytes-to-bytes codecs in encoding order.
+        fill_value: what a missing chunk reads as, a numpy scalar of ``dtype`` (``str`` for
+            strings); ``None`` where the format names none. It is the storage fill, not the attribute
+            ``_FillValue``.
+        attributes: as the file has them, ``_FillValue`` included.
+        dimension_names: one for each dimension, or ``None``.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk_shape: tuple[int, ...]
+    byte_order: str | None = "little"
+    serializer: Codec | None = None
+    codecs: tuple[Codec, ...] = ()
+    fill_value: Any = None
+    attributes: Attributes = field(default_factory=dict)
+    dimension_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        grid = ChunkGrid(self.shape, self.chunk_shape)
+        object.__setattr__(self, "shape", grid.shape)
+        object.__setattr__(self, "chunk_shape", grid.chunk_shape)
+        dtype: np.dtype[Any] = np.dtype(self.dtype)
+        if dtype.byteorder == ">" and dtype.kind not in "OV":
+            raise ManifestError(f"dtype {dtype} is not native: its byte order belongs into byte_order")
+        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "codecs", tuple(self.codecs))
+        if self.byte_order not in ("little", "big", None):
+            raise ManifestError(f"byte order {self.byte_order!r} is neither 'little', 'big' nor None")
+        if self.dimension_names is not None:
+            names = tuple(self.dimension_names)
+            if len(names) != len(self.shape):
+                raise ManifestError(f"dimension names {names} do not fit shape {self.shape}")
+            object.__setattr__(self, "dimension_names", names)
+
+    @property
+    def chunk_grid(self) -> ChunkGrid:
+        """The grid that ``shape`` and ``chunk_shape`` make."""
+        return ChunkGrid(self.shape, self.chunk_shape)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """``chunk_shape`` under the name that zarr gives it."""
+        return self.chunk_shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def chunk_nbytes(self) -> int:
+        """Size of one decoded chunk, bytes. Meaningless for variable-length types."""
+        return int(np.prod(self.chunk_shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def with_shape(
+        self,
+        shape: tuple[int, ...],
+        chunk_shape: tuple[int, ...] | None = None,
+        dimension_names: tuple[str, ...] | None = None,
+    ) -> ArrayMetadata:
+        """The same metadata on another shape; names are dropped unless given or still fitting."""
+        if dimension_names is None and len(shape) == self.ndim:
+            dimension_names = self.dimension_names
+        return replace(
+            self,
+            shape=shape,
+            chunk_shape=self.chunk_shape if chunk_shape is None else chunk_shape,
+            dimension_names=dimension_names,
+        )
