@@ -1,0 +1,59 @@
+"""vz_beam: archives of scientific files as one virtual Zarr store, written by Apache Beam transforms.
+
+Names are loaded when they are first used: ``import vz_beam`` loads neither Beam nor any format library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ChunkEntry": "manifests",
+    "ChunkManifest": "manifests",
+    "CombineManifests": "transforms",
+    "ConcatDim": "patterns",
+    "FilePattern": "patterns",
+    "HDFParser": "parsers.hdf5",
+    "Index": "patterns",
+    "ManifestArray": "manifests",
+    "ManifestGroup": "manifests",
+    "ManifestStore": "storage.manifest_store",
+    "MergeDim": "patterns",
+    "OpenWithVirtualizarr": "transforms",
+    "StoreSummary": "writers.writer",
+    "WriteReferences": "transforms",
+    "build": "transforms",
+    "local_runner": "transforms",
+    "open_virtual_dataset": "datasets",
+    "open_virtual_datatree": "datasets",
+    "pattern_from_file_sequence": "patterns",
+    "pattern_from_glob": "storage.glob_pattern",
+}
+"""The folder or module of each public name."""
+
+__all__ = [*sorted(_HOMES)]  # noqa: PLE0604 - the table is the list
+
+if TYPE_CHECKING:
+    from vz_beam.datasets import open_virtual_dataset, open_virtual_datatree
+    from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
+    from vz_beam.parsers.hdf5 import HDFParser
+    from vz_beam.patterns import ConcatDim, FilePattern, Index, MergeDim, pattern_from_file_sequence
+    from vz_beam.storage.glob_pattern import pattern_from_glob
+    from vz_beam.storage.manifest_store import ManifestStore
+    from vz_beam.transforms import CombineManifests, OpenWithVirtualizarr, WriteReferences, build, local_runner
+    from vz_beam.writers.writer import StoreSummary
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vz_beam' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"vz_beam.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,86 @@
+"""The plan of the combined dataset: small, O(inputs), and all that placing and writing need to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vz_beam.combine.fragment import ShardKey
+from vz_beam.manifests.metadata import ArrayMetadata, Attributes
+
+CHUNKS_PER_SHARD = 100_000
+"""The default ``record_size`` of kerchunk: a Parquet file of this many rows is read in about 10 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayLayout:
+    """One array of the combined dataset.
+
+    Args:
+        metadata: of the whole array.
+        chunks: encoded chunks that the layout itself holds (loaded variables), by C-order chunk number.
+        is_loaded: whether the layout holds all values, so that no reference may arrive.
+        placed_by: numbers along those dimensions of the pattern that the array does not have: where several inputs
+            hold an array that must agree, the one with these numbers places it.
+    """
+
+    metadata: ArrayMetadata
+    chunks: Mapping[int, bytes] = field(default_factory=dict)
+    is_loaded: bool = False
+    placed_by: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """What the combined dataset is.
+
+    Args:
+        arrays: by path, such as ``"air"`` or ``"forecast/air"``, in the order in which they are written.
+        groups: attributes of each group by path; ``""`` is the root.
+        starts: int64[numbers], elements, for each concatenated dimension by its path: where the input of that number
+            begins; -1 for numbers that no input has.
+        new_dims: those concatenated dimensions that the files lack and their variables gain.
+        chunks_per_shard: chunks of an array in one shard.
+        inputs: number of inputs that the layout was made from.
+        failed: texts of the inputs that are left out because they could not be opened.
+    """
+
+    arrays: Mapping[str, ArrayLayout]
+    groups: Mapping[str, Attributes]
+    starts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    new_dims: tuple[str, ...] = ()
+    chunks_per_shard: int = CHUNKS_PER_SHARD
+    inputs: int = 0
+    failed: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Layout):
+            return NotImplemented
+        names = ("arrays", "groups", "new_dims", "chunks_per_shard", "inputs", "failed")
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in names)
+            and list(self.arrays) == list(other.arrays)
+            and self.starts.keys() == other.starts.keys()
+            and all(np.array_equal(starts, other.starts[dim]) for dim, starts in self.starts.items())
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # holds mappings; layouts are compared, not looked up
+
+    def shard_keys(self) -> Iterator[ShardKey]:
+        """Every shard of every array, also those that no reference will reach."""
+        for path, array in self.arrays.items():
+            count = -(-array.metadata.chunk_grid.size // self.chunks_per_shard)
+            for number in range(count):
+                yield ShardKey(path, number)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of each dimension of the root group, elements."""
+        sizes: dict[str, int] = {}
+        for path, array in self.arrays.items():
+            if "/" not in path:
+                sizes.update(zip(array.metadata.dimension_names or (), array.metadata.shape, strict=False))
+        return sizes

@@ -1,0 +1,232 @@
+"""What one input says about the combined dataset: small, and without its references."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from vz_beam.codecs.decoding import decoding_of
+from vz_beam.combine.attributes import MEANING
+from vz_beam.combine.canonical import canonical_text
+from vz_beam.errors import CombineError
+from vz_beam.manifests.array import ManifestArray
+from vz_beam.manifests.metadata import ArrayMetadata, Attributes
+from vz_beam.patterns.index import Index
+
+
+class Witness(NamedTuple):
+    """An input that can be named in an error: its numbers along the pattern's dimensions, and its URL."""
+
+    numbers: tuple[int, ...]
+    label: str
+
+
+class LoadedValues(NamedTuple):
+    """Values of a loaded variable, and a digest by which equal ones are known."""
+
+    digest: str
+    variable: xr.Variable
+
+
+Facts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VariableSchema:
+    """One variable of one input.
+
+    Args:
+        order: its place in the file.
+        is_coordinate: whether xarray holds it as a coordinate.
+        metadata: of the virtual array; ``None`` where the variable is loaded.
+        dims: names of its dimensions.
+        shape: elements.
+        facts: (what, canonical text) of all that inputs must agree on, sorted.
+        attributes: all attributes.
+        values: where the variable is loaded.
+    """
+
+    order: int
+    is_coordinate: bool
+    metadata: ArrayMetadata | None
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    facts: Facts
+    attributes: Attributes
+    values: LoadedValues | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InputSchema:
+    """All that one input says: its place, its variables by path, its groups' attributes by path."""
+
+    index: Index
+    witness: Witness
+    variables: Mapping[str, VariableSchema]
+    groups: Mapping[str, Attributes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedInput:
+    """An input that could not be opened, as it flows to the summary."""
+
+    index: Index
+    url: str
+    error_type: str
+    message: str
+    attempts: int
+
+    def __str__(self) -> str:
+        return f"{self.url} ({self.index}): {self.error_type}: {self.message}"
+
+
+def nodes_of(dataset: xr.Dataset | xr.DataTree) -> Iterator[tuple[str, xr.Dataset]]:
+    """Each group of a dataset or tree by its path: ``""``, ``"a"``, ``"a/b"``; inherited coordinates left out."""
+    if isinstance(dataset, xr.Dataset):
+        yield "", dataset
+        return
+    for node in dataset.subtree:
+        yield node.path.strip("/"), node.to_dataset(inherit=False)
+
+
+def join_path(group: str, name: str) -> str:
+    """The path of ``name`` in ``group``; the root group is ``""``."""
+    return f"{group}/{name}" if group else name
+
+
+def source_of(dataset: xr.Dataset | xr.DataTree, index: Index) -> str:
+    """A name for the input in messages: its URL where it is known, else its first location, else its index."""
+    for _, node in nodes_of(dataset):
+        if source := node.encoding.get("source"):
+            return str(source)
+        for variable in node.variables.values():
+            if isinstance(variable._data, ManifestArray) and variable._data.manifest.locations:
+                return variable._data.manifest.locations[0]
+    return str(index)
+
+
+def schema_of(index: Index, dataset: xr.Dataset | xr.DataTree) -> InputSchema:
+    """The schema of one input.
+
+    Raises:
+        CombineError: a variable that is neither virtual nor in memory (dask), named with its file.
+    """
+    witness = Witness(index.numbers, source_of(dataset, index))
+    variables: dict[str, VariableSchema] = {}
+    groups: dict[str, Attributes] = {}
+    for group, node in nodes_of(dataset):
+        groups[group] = dict(node.attrs)
+        clocks = _bounds_of_times(node)
+        for name, variable in node.variables.items():
+            try:
+                schema = _variable_schema(len(variables), str(name), variable, node, clocks.get(str(name)))
+            except CombineError as error:
+                raise CombineError(f"{witness.label}: {error}") from error
+            variables[join_path(group, str(name))] = schema
+    return InputSchema(index, witness, variables, groups)
+
+
+def _variable_schema(
+    order: int, name: str, variable: xr.Variable, node: xr.Dataset, clock: str | None
+) -> VariableSchema:
+    dims = tuple(map(str, variable.dims))
+    data = variable._data
+    attributes = dict(variable.attrs)
+    if "coordinates" not in attributes and "coordinates" in variable.encoding:
+        attributes["coordinates"] = variable.encoding["coordinates"]
+    facts = {f"attribute {key}": canonical_text(attributes[key]) for key in sorted(MEANING & attributes.keys())}
+    facts["dimensions"] = str(dims)
+    facts["kind"] = "a coordinate" if name in node.coords else "a data variable"
+    if clock is not None and "units" not in attributes:
+        facts["time units of its raw values"] = clock
+    if isinstance(data, ManifestArray):
+        metadata = replace(data.metadata, attributes=attributes, dimension_names=dims)
+        facts |= _storage_facts(metadata)
+        return VariableSchema(order, name in node.coords, metadata, dims, variable.shape, _sorted(facts), attributes)
+    values = _in_memory(name, variable)
+    facts["loaded type"] = _type_family(values)
+    if "calendar" in values.encoding:
+        facts["calendar"] = canonical_text(values.encoding["calendar"])
+    loaded = LoadedValues(_digest(values), values)
+    return VariableSchema(order, name in node.coords, None, dims, variable.shape, _sorted(facts), attributes, loaded)
+
+
+def _sorted(facts: Mapping[str, str]) -> Facts:
+    return tuple(sorted(facts.items()))
+
+
+def _storage_facts(metadata: ArrayMetadata) -> dict[str, str]:
+    steps = [step.to_json() for step in decoding_of(metadata.codecs)]
+    return {
+        "dtype": str(metadata.dtype),
+        "byte order": str(metadata.byte_order),
+        "chunk shape": str(metadata.chunk_shape),
+        "codecs": ", ".join(f"{s['name']} {canonical_text(s['configuration'])}" for s in steps) or "none",
+        "serializer": canonical_text(metadata.serializer.to_json() if metadata.serializer else None),
+        "fill value": canonical_text(metadata.fill_value),
+        "loaded type": "virtual",
+    }
+
+
+def _in_memory(name: str, variable: xr.Variable) -> xr.Variable:
+    if not variable._in_memory:
+        if hasattr(variable._data, "dask"):
+            raise CombineError(
+                f"variable {name!r} is a dask array: call .load() on it, or leave it virtual by not naming it in "
+                "loadable_variables"
+            )
+        variable = variable.copy(deep=False).load()
+    values = np.asarray(variable.values)
+    return xr.Variable(variable.dims, values, variable.attrs, dict(variable.encoding))
+
+
+def _type_family(variable: xr.Variable) -> str:
+    kind = variable.dtype.kind
+    if kind == "M" or (kind == "O" and _is_cftime(variable.values)):
+        return "time"
+    if kind in "iufb":
+        return "numbers"
+    return {"c": "complex numbers", "m": "durations", "O": "text", "U": "text", "T": "text", "S": "bytes"}.get(
+        kind, str(variable.dtype)
+    )
+
+
+def _is_cftime(values: np.ndarray[Any, Any]) -> bool:
+    return bool(values.size) and hasattr(values.flat[0], "calendar")
+
+
+def _digest(variable: xr.Variable) -> str:
+    """A digest of shape and decoded values; equal numbers of other widths have equal digests."""
+    values = variable.values
+    if values.dtype.kind in "iub":
+        # int64 and float64 of one value shall agree, as the joined array holds them alike
+        small = not values.size or (values.max() < 2**53 and (values.dtype.kind != "i" or values.min() > -(2**53)))
+        values = values.astype(np.float64) if small else values
+    elif values.dtype.kind == "f":
+        values = values.astype(np.float64) + 0.0
+    if values.dtype.kind in "OTU":
+        content = repr([str(value) for value in values.ravel().tolist()]).encode()
+    elif values.dtype.kind == "M":
+        content = values.astype("datetime64[ns]").tobytes()
+    else:
+        content = np.ascontiguousarray(values).tobytes()
+    return hashlib.sha256(repr((variable.dims, values.shape)).encode() + content).hexdigest()
+
+
+def _bounds_of_times(node: xr.Dataset) -> dict[str, str]:
+    """Virtual bounds variables of loaded times, which hold numbers in the units of their file's time."""
+    clocks: dict[str, str] = {}
+    for name, variable in node.variables.items():
+        if isinstance(variable._data, ManifestArray) or "units" not in variable.encoding:
+            continue
+        for key in ("bounds", "climatology"):
+            bounds = variable.attrs.get(key, variable.encoding.get(key))
+            if bounds in node.variables and isinstance(node.variables[bounds]._data, ManifestArray):
+                units, calendar = variable.encoding["units"], variable.encoding.get("calendar", "standard")
+                clocks[str(bounds)] = f"{canonical_text(units)} of {name!r}, calendar {canonical_text(calendar)}"
+    return clocks

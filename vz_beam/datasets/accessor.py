@@ -1,0 +1,123 @@
+"""What ``ds.vz`` and ``tree.vz`` offer: writing references, renaming paths, counting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import xarray as xr
+
+from vz_beam.combine.accumulator import SchemaAccumulator
+from vz_beam.combine.fragment import Fragment, ShardKey, split_by_shard
+from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
+from vz_beam.combine.placing import place
+from vz_beam.combine.planning import plan_layout
+from vz_beam.combine.schema import nodes_of, schema_of
+from vz_beam.errors import InputError
+from vz_beam.manifests.array import ManifestArray
+from vz_beam.patterns.index import Index
+from vz_beam.writers.dataset_references import kerchunk_dict
+from vz_beam.writers.writer import find_writer, write_store
+
+T = TypeVar("T", xr.Dataset, xr.DataTree)
+
+
+class _VirtualAccessor(Generic[T]):
+    def __init__(self, data: T) -> None:
+        self._data = data
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of references and loaded arrays, bytes."""
+        total = 0
+        for _, node in nodes_of(self._data):
+            for variable in node.variables.values():
+                data = variable._data
+                total += data.manifest.nbytes if isinstance(data, ManifestArray) else variable.nbytes
+        return total
+
+    def nrefs(self) -> int:
+        """Number of references, inlined chunks included and missing chunks left out."""
+        return sum(
+            variable._data.manifest.nrefs
+            for _, node in nodes_of(self._data)
+            for variable in node.variables.values()
+            if isinstance(variable._data, ManifestArray)
+        )
+
+    def rename_paths(self, new: str | Callable[[str], str]) -> T:
+        """The same data with references into other files: one URL for all, or a function of each distinct URL."""
+        if isinstance(self._data, xr.Dataset):
+            return _renamed(self._data, new)
+        nodes = {f"/{path}": _renamed(node, new) for path, node in nodes_of(self._data)}
+        return xr.DataTree.from_dict(nodes, name=self._data.name)
+
+    def to_kerchunk(
+        self,
+        filepath: str | os.PathLike[str] | None = None,
+        format: str = "dict",
+        record_size: int = CHUNKS_PER_SHARD,
+        categorical_threshold: int = 10,
+        *,
+        mode: str = "create",
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any] | None:
+        """The references in Kerchunk's form.
+
+        Args:
+            filepath: where to write; may be left out for ``"dict"`` only.
+            format: ``"dict"`` (returned), ``"json"`` or ``"parquet"``.
+            record_size: references in one Parquet file.
+            categorical_threshold: taken for the sake of callers that name it; paths are always stored once.
+            mode: ``"create"`` refuses an existing store, ``"overwrite"`` replaces it.
+            storage_options: for the store of ``filepath``.
+
+        Raises:
+            InputError: an unknown format, or no path.
+            UnsupportedError: arrays that Zarr v2 metadata cannot express.
+            StoreExistsError: a store is there already.
+        """
+        if format not in ("dict", "json", "parquet"):
+            raise InputError(f"format {format!r} is not one of 'dict', 'json', 'parquet'")
+        if format != "dict" and filepath is None:
+            raise InputError(f"format {format!r} needs a filepath to write to")
+        layout, fragments = self._references(record_size)
+        if format == "dict":
+            return kerchunk_dict(layout, fragments)
+        assert filepath is not None
+        writer = find_writer(str(filepath), f"kerchunk-{format}")
+        write_store(writer, filepath, layout, _shards(layout, fragments), mode=mode, storage_options=storage_options)
+        return None
+
+    def _references(self, record_size: int) -> tuple[Layout, dict[str, Fragment]]:
+        index = Index(())
+        schema = schema_of(index, self._data)
+        layout = plan_layout(SchemaAccumulator().add(schema), chunks_per_shard=record_size)
+        return layout, dict(place(layout, index, self._data))
+
+
+@xr.register_dataset_accessor("vz")
+class VirtualDatasetAccessor(_VirtualAccessor[xr.Dataset]):
+    """``ds.vz``."""
+
+
+@xr.register_datatree_accessor("vz")
+class VirtualDataTreeAccessor(_VirtualAccessor[xr.DataTree]):
+    """``tree.vz``."""
+
+
+def _renamed(dataset: xr.Dataset, new: str | Callable[[str], str]) -> xr.Dataset:
+    changed = {
+        name: variable._replace(data=variable._data.rename_paths(new))
+        for name, variable in dataset.variables.items()
+        if isinstance(variable._data, ManifestArray)
+    }
+    return dataset.assign(changed)
+
+
+def _shards(layout: Layout, fragments: Mapping[str, Fragment]) -> dict[ShardKey, Fragment]:
+    shards = dict.fromkeys(layout.shard_keys(), Fragment.empty())
+    for path, fragment in fragments.items():
+        shards.update(split_by_shard(path, fragment, layout.chunks_per_shard))
+    return shards

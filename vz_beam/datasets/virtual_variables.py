@@ -1,0 +1,118 @@
+"""From a group of manifests to an xarray dataset: virtual variables, loaded and decoded ones, coordinates."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import xarray as xr
+
+from vz_beam.errors import InputError
+from vz_beam.manifests.array import ManifestArray
+from vz_beam.manifests.group import ManifestGroup
+from vz_beam.storage.array_values import read_values
+from vz_beam.storage.byte_source import ByteSource
+
+
+def virtual_dataset(
+    group: ManifestGroup,
+    open_location: Callable[[str], ByteSource],
+    *,
+    url: str,
+    drop_variables: Iterable[str] = (),
+    loadable_variables: Iterable[str] | None = None,
+    decode_times: bool | None = None,
+) -> xr.Dataset:
+    """The arrays of one group as a dataset.
+
+    Args:
+        group: of a parser; its subgroups are not looked at.
+        open_location: gives the byte source of a URL, for the variables that are loaded.
+        url: of the file, for messages and as ``encoding["source"]``.
+        drop_variables: names to leave out.
+        loadable_variables: names to load; ``None`` loads one-dimensional dimension coordinates.
+        decode_times: as in :func:`xarray.open_dataset`, for the loaded variables.
+
+    Raises:
+        InputError: a name in ``loadable_variables`` that the group does not have.
+    """
+    dropped = set(drop_variables)
+    arrays = {name: array for name, array in group.arrays.items() if name not in dropped}
+    variables = {name: _virtual_variable(name, array) for name, array in arrays.items()}
+    if loadable_variables is None:
+        names = [name for name, variable in variables.items() if variable.dims == (name,)]
+    else:
+        names = list(dict.fromkeys(loadable_variables))
+        if unknown := [name for name in names if name not in variables and name not in dropped]:
+            raise InputError(
+                f"{url}: loadable_variables names {unknown}, and the file has {sorted(variables)}: correct the names"
+            )
+        names = [name for name in names if name in variables]
+    raw = {
+        name: xr.Variable(variables[name].dims, read_values(arrays[name], open_location), variables[name].attrs)
+        for name in names
+    }
+    variables.update(_decoded(raw, variables, decode_times))
+    coordinates = {name for name, variable in variables.items() if variable.dims == (name,)}
+    for variable in variables.values():
+        coordinates |= _named_coordinates(variable, variables)
+    attributes = dict(group.attributes)
+    coordinates |= {name for name in str(attributes.pop("coordinates", "")).split() if name in variables}
+    dataset = xr.Dataset(
+        {name: variable for name, variable in variables.items() if name not in coordinates},
+        # without an index for those that stay virtual: an index needs values
+        coords=xr.Coordinates(
+            {name: variables[name] for name in variables if name in coordinates},
+            indexes={},
+        ),
+        attrs=attributes,
+    )
+    indexable = [name for name in names if variables[name].dims == (name,) and name in coordinates]
+    for name in indexable:
+        dataset = dataset.set_xindex(name)
+    dataset.encoding["source"] = url
+    return dataset
+
+
+def _virtual_variable(name: str, array: ManifestArray) -> xr.Variable:
+    dims = array.metadata.dimension_names
+    assert dims is not None, f"the parser gave {name!r} no dimension names"
+    return xr.Variable(dims, array, dict(array.metadata.attributes))
+
+
+def _named_coordinates(variable: xr.Variable, variables: Mapping[str, xr.Variable]) -> set[str]:
+    """The coordinates that the attribute of one variable names; as in xarray, it moves to the encoding."""
+    text = variable.attrs.get("coordinates")
+    if not isinstance(text, str) or not all(name in variables for name in text.split()):
+        return set()
+    variable.encoding["coordinates"] = variable.attrs.pop("coordinates")
+    return set(text.split())
+
+
+def _decoded(
+    raw: Mapping[str, xr.Variable], variables: Mapping[str, xr.Variable], decode_times: bool | None
+) -> dict[str, xr.Variable]:
+    """Loaded variables, CF-decoded; one whose times cannot be decoded stays virtual."""
+    if not raw:
+        return {}
+    try:
+        return _decode(raw, decode_times)
+    except (ValueError, OverflowError):
+        decoded: dict[str, xr.Variable] = {}
+        for name, variable in raw.items():
+            try:
+                decoded |= _decode({name: variable}, decode_times)
+            except (ValueError, OverflowError) as error:
+                warnings.warn(
+                    f"{name!r} could not be decoded ({error}) and stays virtual; decode_times=False loads its numbers",
+                    stacklevel=2,
+                )
+                decoded[name] = variables[name]
+        return decoded
+
+
+def _decode(raw: Mapping[str, xr.Variable], decode_times: bool | None) -> dict[str, xr.Variable]:
+    options: dict[str, Any] = {} if decode_times is None else {"decode_times": decode_times}
+    decoded, _, _ = xr.conventions.decode_cf_variables(raw, {}, decode_coords=False, **options)
+    return {str(name): variable.load() for name, variable in decoded.items()}

@@ -1,0 +1,74 @@
+"""The arrays, groups and attributes of one group of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vz_beam.errors import ManifestError
+from vz_beam.manifests.array import ManifestArray
+from vz_beam.manifests.metadata import Attributes
+
+
+class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
+    """One group: its arrays and groups by name, its attributes.
+
+    ``skipped`` says by path which variables the parser left out because it was asked to, and why.
+    """
+
+    __slots__ = ("arrays", "attributes", "groups", "skipped")
+
+    def __init__(
+        self,
+        arrays: Mapping[str, ManifestArray] | None = None,
+        groups: Mapping[str, ManifestGroup] | None = None,
+        attributes: Attributes | None = None,
+        skipped: Mapping[str, str] | None = None,
+    ) -> None:
+        self.arrays: dict[str, ManifestArray] = dict(arrays or {})
+        self.groups: dict[str, ManifestGroup] = dict(groups or {})
+        self.attributes: dict[str, Any] = dict(attributes or {})
+        self.skipped: dict[str, str] = dict(skipped or {})
+        for name, array in self.arrays.items():
+            if not isinstance(array, ManifestArray):
+                raise TypeError(f"array {name!r} is a {type(array).__name__}, not a ManifestArray")
+        for name, group in self.groups.items():
+            if not isinstance(group, ManifestGroup):
+                raise TypeError(f"group {name!r} is a {type(group).__name__}, not a ManifestGroup")
+        if both := self.arrays.keys() & self.groups.keys():
+            raise ManifestError(f"the names {sorted(both)} stand for an array and for a group")
+
+    def __getitem__(self, path: str) -> ManifestArray | ManifestGroup:
+        name, _, rest = path.strip("/").partition("/")
+        if rest:
+            return self.groups[name][rest]
+        return self.groups[name] if name in self.groups else self.arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.arrays
+        yield from self.groups
+
+    def __len__(self) -> int:
+        return len(self.arrays) + len(self.groups)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ManifestGroup):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]  # as of any mapping whose values can be large
+
+    def __repr__(self) -> str:
+        return f"ManifestGroup<arrays={list(self.arrays)}, groups={list(self.groups)}>"
+
+    @property
+    def nbytes_virtual(self) -> int:
+        """Size of all arrays below, decoded, bytes."""
+        own = sum(array.nbytes_virtual for array in self.arrays.values())
+        return own + sum(group.nbytes_virtual for group in self.groups.values())
+
+    def walk(self, path: str = "") -> Iterator[tuple[str, ManifestGroup]]:
+        """This group and all below it with their paths: ``""``, ``"a"``, ``"a/b"``."""
+        yield path, self
+        for name, group in self.groups.items():
+            yield from group.walk(f"{path}/{name}" if path else name)

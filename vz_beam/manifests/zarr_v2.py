@@ -1,0 +1,175 @@
+"""Zarr v2 metadata documents of arrays, as Kerchunk references need them.
+
+Source: Zarr v2 specification; how xarray and zarr read ``fill_value`` was measured (xarray 2026.9, zarr 3.1.6):
+xarray takes it as ``_FillValue`` and masks it, so the storage fill may not stand there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vz_beam.errors import FormatError, UnsupportedError
+from vz_beam.manifests.fill_value import decode_fill, default_fill, encode_fill
+from vz_beam.manifests.metadata import ArrayMetadata, Codec
+from vz_beam.manifests.zarr_v3 import check_struct, plain_value
+
+_SAME_IN_NUMCODECS = frozenset(["gzip", "zstd", "bz2", "zlib", "lz4", "lzma", "shuffle", "fletcher32"])
+"""Codecs whose v3 configuration is numcodecs' own."""
+_VLEN = frozenset(["vlen-utf8", "vlen-bytes"])
+_BLOSC_SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+_WAY_OUT = (
+    "Way out: drop the variable (drop_variables=[...]), load it instead (loadable_variables=[...]), or write to a "
+    "Zarr v3 store, such as Icechunk, once that format is there"
+)
+
+
+def to_v2(metadata: ArrayMetadata, path: str = "") -> dict[str, Any]:
+    """The ``.zarray`` document of the array at ``path``: all codecs in ``filters``, in encoding order.
+
+    ``fill_value`` is the CF fill (:func:`cf_fill`), or ``None``; the storage fill is never named.
+
+    Raises:
+        UnsupportedError: what v2 cannot say: sharding, ``crc32c``, ``transpose``, types without a v2 name.
+    """
+    try:
+        filters = array_filters(metadata)
+        dtype = _dtype_text(metadata)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"array {path!r} cannot be said in Zarr v2: {error}. {_WAY_OUT}") from error
+    return {
+        "zarr_format": 2,
+        "shape": list(metadata.shape),
+        "chunks": list(metadata.chunk_shape),
+        "dtype": dtype,
+        "compressor": None,
+        "filters": filters or None,
+        "fill_value": encode_fill(cf_fill(metadata), metadata.dtype),
+        "order": "C",
+        "dimension_separator": ".",
+    }
+
+
+def attributes_v2(metadata: ArrayMetadata) -> dict[str, Any]:
+    """The ``.zattrs`` document of an array: its attributes and ``_ARRAY_DIMENSIONS``.
+
+    Numbers stay numbers. NaN and infinity are written as the bare words that ``json`` of Python reads
+    and writes: as texts they would reach the user as texts (measured with xarray 2026.9).
+    """
+    names = metadata.dimension_names
+    if names is None:
+        # Phony names hold the length, since one dimension of a dataset has one length.
+        names = tuple(f"phony_dim_{axis}_{length}" for axis, length in enumerate(metadata.shape))
+    plain = {name: plain_value(value) for name, value in metadata.attributes.items()}
+    return {**plain, "_ARRAY_DIMENSIONS": list(names)}
+
+
+def cf_fill(metadata: ArrayMetadata) -> Any:
+    """The attribute ``_FillValue`` as a scalar of the array's type; ``None`` where it is absent or does not fit.
+
+    Structs and raw bytes have none: xarray 2026.9 cannot open an array of theirs that names one.
+
+    >>> cf_fill(ArrayMetadata((2,), np.dtype("i1"), (2,), attributes={"_FillValue": 255}))
+    np.int8(-1)
+    """
+    value, dtype = plain_value(metadata.attributes.get("_FillValue")), metadata.dtype
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    if value is None or dtype.kind == "V":
+        return None
+    if dtype.kind in "iu":
+        return _integer_fill(value, dtype)
+    if dtype.kind in "SUOT":
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if dtype.kind in "OT":
+            return text
+        data = text.encode("utf-8" if not isinstance(value, bytes) else "latin-1") if dtype.kind == "S" else text
+        scalar = np.array(data)
+        return scalar.astype(dtype)[()] if scalar.dtype.itemsize <= dtype.itemsize else None
+    try:
+        return decode_fill(value, dtype)
+    except FormatError:
+        return None
+
+
+def shown_fill(metadata: ArrayMetadata) -> Any:
+    """What Zarr v2 readers show where a chunk is missing: the CF fill, else the type's default."""
+    fill = cf_fill(metadata)
+    return default_fill(metadata.dtype) if fill is None else fill
+
+
+def shows_storage_fill(metadata: ArrayMetadata) -> bool:
+    """Whether a missing chunk reads as the storage fill; true where the storage fill is undefined."""
+    stored, shown = metadata.fill_value, shown_fill(metadata)
+    if stored is None:
+        return True
+    if metadata.dtype.kind in "OT":
+        return str(stored) == str(shown)
+    if metadata.dtype.kind in "SUb":
+        return bool(np.array(stored, metadata.dtype) == np.array(shown, metadata.dtype))
+    same = np.array(stored, metadata.dtype), np.array(shown, metadata.dtype)
+    if same[0].tobytes() == same[1].tobytes():
+        return True
+    return metadata.dtype.kind != "V" and bool(np.array_equal(*same, equal_nan=metadata.dtype.kind in "fcMm"))
+
+
+def stored_dtype(metadata: ArrayMetadata) -> np.dtype[Any]:
+    """The dtype of the stored elements, byte order included."""
+    if metadata.byte_order is None or metadata.dtype.kind in "OT":
+        return metadata.dtype
+    return metadata.dtype.newbyteorder("<" if metadata.byte_order == "little" else ">")
+
+
+def array_filters(metadata: ArrayMetadata) -> list[dict[str, Any]]:
+    """All codecs of the array in the words of numcodecs, in encoding order."""
+    steps = [_filter(codec) for codec in metadata.codecs]
+    serializer = metadata.serializer
+    if serializer is None:
+        if metadata.dtype.kind in "OT":
+            raise UnsupportedError(f"data type {metadata.dtype} without a serializer such as 'vlen-utf8'")
+        return steps
+    if serializer.name in _VLEN:
+        return [{"id": serializer.name}, *steps]
+    return [_filter(serializer), *steps]
+
+
+def _filter(codec: Codec) -> dict[str, Any]:
+    name, configuration = codec.name, dict(codec.configuration)
+    if name in _SAME_IN_NUMCODECS or name.startswith("vz_beam."):
+        return {"id": name, **configuration}
+    if name.startswith("numcodecs."):
+        return {"id": name.removeprefix("numcodecs."), **configuration}
+    if name == "blosc":
+        configuration.pop("typesize", None)
+        shuffle = configuration.get("shuffle", 1)
+        configuration["shuffle"] = _BLOSC_SHUFFLES.get(shuffle, shuffle)
+        return {"id": "blosc", **configuration}
+    raise UnsupportedError(f"codec {name!r} has no counterpart among the filters of Zarr v2")
+
+
+def _dtype_text(metadata: ArrayMetadata) -> Any:
+    if metadata.dtype.kind in "OT":
+        return "|O"
+    return _struct_text(stored_dtype(metadata))
+
+
+def _struct_text(dtype: np.dtype[Any]) -> Any:
+    if dtype.names is None:
+        if dtype.subdtype is not None or (dtype.kind in "fc" and dtype.itemsize not in (2, 4, 8, 16)):
+            raise UnsupportedError(f"data type {dtype}")
+        return dtype.str
+    check_struct(dtype)
+    if any(dtype[name].names is not None for name in dtype.names):
+        raise UnsupportedError(f"struct {dtype} within a struct, which zarr 3.1 does not read from Zarr v2")
+    return [[name, _struct_text(dtype[name])] for name in dtype.names]
+
+
+def _integer_fill(value: Any, dtype: np.dtype[Any]) -> Any:
+    """``value`` in ``dtype``, the bits kept where only the sign differs (``_Unsigned``); ``None`` where it cannot be."""
+    if isinstance(value, (str, bytes, list, tuple)) or not np.isfinite(value) or int(value) != value:
+        return None
+    number, bits = int(value), 8 * dtype.itemsize
+    if not -(1 << (bits - 1)) <= number < 1 << bits:
+        return None
+    return np.array(number % (1 << bits), f"u{dtype.itemsize}").view(dtype)[()]

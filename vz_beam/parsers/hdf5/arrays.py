@@ -1,0 +1,273 @@
+"""One HDF5 dataset as a manifest array: as references where they are right, inlined where they are not, or refused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5d, h5p
+from numpy.typing import NDArray
+
+from vz_beam.codecs.decoding import decodes_alike
+from vz_beam.codecs.pipeline import decode_chunk
+from vz_beam.errors import UnsupportedError, VzBeamError
+from vz_beam.manifests.array import ManifestArray
+from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
+from vz_beam.manifests.metadata import ArrayMetadata, Codec
+from vz_beam.parsers.hdf5.dimensions import DatasetDimensions
+from vz_beam.parsers.hdf5.file import OpenFile
+from vz_beam.parsers.hdf5.filters import FilterPipeline, filter_pipeline
+from vz_beam.parsers.hdf5.groups import FoundDataset
+from vz_beam.parsers.hdf5.inline import inlined_chunks, inlined_strings
+from vz_beam.parsers.hdf5.layout import (
+    StoredChunks,
+    check_inside_file,
+    contiguous_chunk,
+    stored_chunks,
+    without,
+)
+from vz_beam.parsers.hdf5.types import VARIABLE_STRING, StoredType, stored_type
+
+_VLEN_UTF8 = Codec("vlen-utf8")
+
+
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    """How a dataset is stored, beside its type."""
+
+    did: h5d.DatasetID
+    plist: h5p.PropDCID
+    layout: int
+    pipeline: FilterPipeline
+
+
+def manifest_array(
+    file: OpenFile, dataset: FoundDataset, dimensions: DatasetDimensions, inline_limit_bytes: int
+) -> ManifestArray:
+    """The array of ``dataset``.
+
+    Raises:
+        UnsupportedError: what references cannot express, and what is too large to be inlined.
+        TruncatedFileError: a chunk that reaches over the end of the file.
+    """
+    did = dataset.did
+    kind = stored_type(did.get_type())
+    plist = did.get_create_plist()
+    layout = plist.get_layout()
+    if layout == h5d.VIRTUAL:
+        raise UnsupportedError("it is an HDF5 virtual dataset, whose values lie in other datasets")
+    if plist.get_external_count():
+        raise UnsupportedError("its values lie in external raw files, not in this one")
+    metadata = _metadata(dataset, dimensions, kind, plist, layout)
+    if kind.dtype == VARIABLE_STRING:
+        return _strings(did, metadata, inline_limit_bytes)
+    if layout == h5d.COMPACT:
+        chunks = inlined_chunks(did, metadata, range(metadata.chunk_grid.size), None, "its layout is compact")
+        return ManifestArray(metadata, ChunkManifest.from_inlined(metadata.chunk_grid.grid_shape, chunks))
+    if layout == h5d.CONTIGUOUS:
+        stored, pipeline = contiguous_chunk(did), FilterPipeline()
+        if metadata.chunk_grid.size == 0:
+            stored = None
+    elif layout == h5d.CHUNKED:
+        pipeline = filter_pipeline(plist, metadata.chunk_nbytes, metadata.dtype.itemsize)
+        stored = stored_chunks(did, metadata.chunk_grid)
+    else:
+        raise UnsupportedError(f"its data layout is of class {layout}, which is not known")
+    if stored is None or not len(stored):
+        metadata = replace(metadata, codecs=pipeline.codecs)
+        return ManifestArray(metadata, ChunkManifest.empty(metadata.chunk_grid.grid_shape))
+    check_inside_file(stored, file.nbytes, file.source.url, dataset.path)
+    storage = _Storage(did, plist, layout, pipeline)
+    return _placed(file.source.url, metadata, kind, storage, stored, inline_limit_bytes)
+
+
+def _metadata(
+    dataset: FoundDataset, dimensions: DatasetDimensions, kind: StoredType, plist: h5p.PropDCID, layout: int
+) -> ArrayMetadata:
+    inner = kind.inner_shape
+    shape = (*dimensions.shape, *inner)
+    names = (*dimensions.names, *(f"{dataset.name}_axis_{axis}" for axis in range(len(inner))))
+    strings = kind.dtype == VARIABLE_STRING
+    if layout == h5d.CHUNKED and not strings:
+        chunk_shape = (*plist.get_chunk(), *inner)
+    else:
+        chunk_shape = tuple(max(length, 1) for length in shape)
+    attributes = {name: value for name, value in kind.attributes.items() if name not in dataset.attributes.values}
+    attributes = {**dataset.attributes.values, **attributes}
+    if "_FillValue" in attributes:
+        attributes["_FillValue"] = cf_fill_number(attributes["_FillValue"], kind.dtype)
+    return ArrayMetadata(
+        shape=shape,
+        dtype=kind.dtype,
+        chunk_shape=chunk_shape,
+        byte_order=kind.byte_order if not kind.conversion else _native_order(kind.dtype),
+        serializer=_VLEN_UTF8 if strings else None,
+        fill_value=_storage_fill(dataset.did, plist, kind),
+        attributes=attributes,
+        dimension_names=names,
+    )
+
+
+def cf_fill_number(value: Any, dtype: np.dtype[Any]) -> Any:
+    """The attribute ``_FillValue`` as the variable's type holds it; as it is where that type cannot.
+
+    >>> cf_fill_number(-999.0, np.dtype("i2")), cf_fill_number(1e20, np.dtype("f4"))
+    (-999, 1.0000000200408773e+20)
+    """
+    if isinstance(value, (str, list)) or value is None or dtype.kind not in "iuf":
+        return value
+    with np.errstate(over="ignore"):
+        if dtype.kind == "f":
+            return float(np.array(value, dtype=dtype))
+    limits = np.iinfo(dtype)
+    if math.isfinite(value) and int(value) == value and limits.min <= value <= limits.max:
+        return int(value)
+    return value
+
+
+def _native_order(dtype: np.dtype[Any]) -> str | None:
+    return None if dtype.itemsize == 1 or dtype.kind in "SVb" and dtype.names is None else "little"
+
+
+def _storage_fill(did: h5d.DatasetID, plist: h5p.PropDCID, kind: StoredType) -> Any:
+    """What unwritten elements read as; ``None`` where HDF5 leaves that undefined."""
+    defined = plist.fill_value_defined()
+    if defined == h5d.FILL_VALUE_UNDEFINED or plist.get_fill_time() == h5d.FILL_TIME_NEVER:
+        return None
+    if defined == h5d.FILL_VALUE_DEFAULT:
+        return "" if kind.dtype == VARIABLE_STRING else np.zeros((), kind.dtype)[()]
+    if kind.dtype == VARIABLE_STRING:
+        value = h5py.Dataset(did).fillvalue
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+    fill: NDArray[Any]
+    if kind.inner_shape:
+        array = np.asarray(h5py.Dataset(did).fillvalue)
+        if array.size and (array != array.flat[0]).any():
+            raise UnsupportedError(f"its fill value is an array of different values, {array.tolist()}")
+        fill = array.reshape(-1)[:1].astype(kind.dtype).reshape(())
+    else:
+        fill = np.zeros((), kind.dtype)
+        plist.get_fill_value(fill)
+    return fill[()]
+
+
+def _strings(did: h5d.DatasetID, metadata: ArrayMetadata, limit_bytes: int) -> ManifestArray:
+    grid = metadata.chunk_grid
+    if not grid.size:
+        return ManifestArray(metadata, ChunkManifest.empty(grid.grid_shape))
+    chunks = inlined_strings(did, metadata, limit_bytes)
+    return ManifestArray(metadata, ChunkManifest.from_inlined(grid.grid_shape, chunks))
+
+
+def _placed(
+    url: str,
+    metadata: ArrayMetadata,
+    kind: StoredType,
+    storage: _Storage,
+    stored: StoredChunks,
+    limit_bytes: int,
+) -> ManifestArray:
+    """References for the chunks whose bytes are what the codecs expect, inlined bytes for the others."""
+    grid_shape = metadata.chunk_grid.grid_shape
+    if reason := kind.conversion or _undecodable(storage.pipeline):
+        chunks = inlined_chunks(storage.did, metadata, stored.numbers.tolist(), limit_bytes, reason)
+        return ManifestArray(metadata, ChunkManifest.from_inlined(grid_shape, chunks))
+    metadata = replace(metadata, codecs=storage.pipeline.codecs)
+    if storage.layout == h5d.CONTIGUOUS:
+        if int(stored.lengths[0]) < metadata.chunk_nbytes:
+            raise UnsupportedError(f"its storage of {int(stored.lengths[0])} bytes is smaller than its shape")
+        return ManifestArray(
+            metadata, ChunkManifest.single(grid_shape, url, int(stored.offsets[0]), metadata.chunk_nbytes)
+        )
+    other = _otherwise_encoded(storage, metadata, stored)
+    inlined: dict[int, bytes] = {}
+    if other.any():
+        numbers = stored.numbers[other].tolist()
+        reason = f"{len(numbers)} of its chunks, chunk {numbers[0]} first, skip filters (filter mask)"
+        try:
+            inlined = inlined_chunks(storage.did, metadata, numbers, limit_bytes, reason)
+        except UnsupportedError:
+            if not other.all() or len(np.unique(stored.masks)) > 1 or not stored.masks[0]:
+                raise
+            # Too much to inline, and all alike: the array has only the filters that its chunks went through.
+            metadata = replace(metadata, codecs=_applied(storage.pipeline.codecs, int(stored.masks[0])))
+        else:
+            stored = without(stored, other)
+    return ManifestArray(metadata, _manifest(url, grid_shape, stored, inlined))
+
+
+def _undecodable(pipeline: FilterPipeline) -> str:
+    return f"it is compressed by {pipeline.undecodable}, which no Zarr reader decodes" if pipeline.undecodable else ""
+
+
+def _otherwise_encoded(storage: _Storage, metadata: ArrayMetadata, stored: StoredChunks) -> NDArray[np.bool_]:
+    """Which chunks did not go through all filters, bool[n]."""
+    codecs = storage.pipeline.codecs
+    other = np.zeros(len(stored), dtype=bool)
+    for mask in np.unique(stored.masks).tolist():
+        if mask and not decodes_alike(_applied(codecs, mask), codecs):
+            other |= stored.masks == mask
+    if not codecs:
+        return other
+    # HDF5 can leave the filters out of partial edge chunks alone, and no mask tells (layout flag
+    # DONT_FILTER_PARTIAL_BOUND_CHUNKS). Such a chunk has exactly its raw size, which is rare otherwise.
+    suspects = (stored.lengths == metadata.chunk_nbytes) & (stored.masks == 0)
+    if not suspects.any() or all(codec.name == "numcodecs.shuffle" for codec in codecs) and not _may_skip(storage):
+        return other
+    for row in np.flatnonzero(suspects).tolist():
+        other[row] = _is_partial(metadata, int(stored.numbers[row])) and not _decodes(storage, metadata, stored, row)
+    return other
+
+
+def _may_skip(storage: _Storage) -> bool:
+    """Whether the file is new enough to have unfiltered edge chunks: superblock 3 of HDF5 1.10."""
+    fid = h5py.h5i.get_file_id(storage.did)
+    return bool(fid.get_create_plist().get_version()[0] >= 3)
+
+
+def _is_partial(metadata: ArrayMetadata, number: int) -> bool:
+    place = np.unravel_index(number, metadata.chunk_grid.grid_shape)
+    return any((i + 1) * c > n for i, c, n in zip(place, metadata.chunk_shape, metadata.shape, strict=True))
+
+
+def _decodes(storage: _Storage, metadata: ArrayMetadata, stored: StoredChunks, row: int) -> bool:
+    """Whether one chunk, read as its codecs say, has the values that libhdf5 reads."""
+    number = int(stored.numbers[row])
+    place = np.unravel_index(number, metadata.chunk_grid.grid_shape)
+    start = tuple(int(i) * c for i, c in zip(place, metadata.chunk_shape, strict=True))
+    rank = storage.did.rank
+    where = tuple(
+        slice(s, min(s + c, n)) for s, c, n in zip(start, metadata.chunk_shape, metadata.shape, strict=True)
+    )
+    _, data = storage.did.read_direct_chunk(start[:rank])
+    expected = np.asarray(h5py.Dataset(storage.did)[where[:rank]])
+    try:
+        decoded = decode_chunk(metadata, bytes(data))
+    except (ValueError, RuntimeError, OSError, VzBeamError):
+        return False
+    return decoded[tuple(slice(0, n) for n in expected.shape)].tobytes() == expected.astype(metadata.dtype).tobytes()
+
+
+def _applied(codecs: tuple[Codec, ...], mask: int) -> tuple[Codec, ...]:
+    return tuple(codec for bit, codec in enumerate(codecs) if not mask >> bit & 1)
+
+
+def _manifest(url: str, grid_shape: tuple[int, ...], stored: StoredChunks, inlined: dict[int, bytes]) -> ChunkManifest:
+    size = math.prod(grid_shape)
+    ids = np.full(size, MISSING, dtype=np.int32)
+    offsets = np.zeros(size, dtype=np.uint64)
+    lengths = np.zeros(size, dtype=np.uint64)
+    ids[stored.numbers] = 0
+    offsets[stored.numbers] = stored.offsets
+    lengths[stored.numbers] = stored.lengths
+    ids[list(inlined)] = INLINED
+    return ChunkManifest.from_columns(
+        (url,) if len(stored) else (),
+        ids.reshape(grid_shape),
+        offsets.reshape(grid_shape),
+        lengths.reshape(grid_shape),
+        inlined,
+    )

@@ -1,0 +1,146 @@
+"""What a file holds: its groups and datasets, found by walking the links.
+
+Source: HDF5 file format specification 3.0, section IV.A.2.g, "The Link Message".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from h5py import h5, h5d, h5g, h5l, h5o, h5p
+from h5py.h5f import FileID
+
+from vz_beam.errors import InputError
+from vz_beam.parsers.hdf5.attributes import ObjectAttributes, object_attributes, text_of
+from vz_beam.parsers.hdf5.file import OpenFile, damage_named
+
+_COORDINATE_PREFIX = "_nc4_non_coord_"
+"""netCDF-4 puts this before a variable that has the name of a dimension without being its coordinate."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDataset:
+    """One dataset under one of its names. ``path`` is absolute and by the link's name, ``name`` as users see it."""
+
+    name: str
+    path: str
+    did: h5d.DatasetID
+    attributes: ObjectAttributes
+    shape: tuple[int, ...] | None
+
+
+@dataclass(slots=True)
+class FoundGroup:
+    """One group: what it holds, and by path the links that lead nowhere this file can say."""
+
+    path: str
+    attributes: ObjectAttributes
+    datasets: list[FoundDataset] = field(default_factory=list)
+    groups: dict[str, FoundGroup] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def walk(self) -> Iterator[FoundGroup]:
+        """This group and all below it."""
+        yield self
+        for group in self.groups.values():
+            yield from group.walk()
+
+
+def find_group(file: OpenFile, path: str) -> FoundGroup:
+    """The group at ``path`` and all below it, in order of creation where the file keeps it.
+
+    Raises:
+        InputError: there is no such group.
+    """
+    where = "/" + path.strip("/")
+    with damage_named(file.source.url, where):
+        gid = _open_group(file, where)
+        walk = _Walk(file.fid, file.source.url)
+        return walk.group(gid, where, (h5o.get_info(gid).addr,))
+
+
+def _open_group(file: OpenFile, path: str) -> h5g.GroupID:
+    root = h5o.open(file.fid, b"/")
+    if path == "/":
+        return root
+    steps = path.strip("/").split("/")
+    here, known = root, True
+    for step in steps:
+        known = known and isinstance(here, h5g.GroupID) and step.encode() in here
+        if known:
+            here = h5o.open(here, step.encode())
+    if known and isinstance(here, h5g.GroupID):
+        return here
+    found = _Walk(file.fid, file.source.url).group(root, "/", (h5o.get_info(root).addr,))
+    paths = ", ".join(repr(group.path) for group in found.walk())
+    raise InputError(f"{file.source.url}: there is no group {path!r}; the file has {paths}. Way out: group=one of these")
+
+
+class _Walk:
+    """One walk through a file's links."""
+
+    def __init__(self, fid: FileID, url: str) -> None:
+        self.fid = fid
+        self.url = url
+        self.file_number = h5o.get_info(h5o.open(fid, b"/")).fileno
+
+    def group(self, gid: h5g.GroupID, path: str, ancestors: tuple[int, ...]) -> FoundGroup:
+        """``gid`` and all below; ``ancestors`` are the addresses on the way here, where cycles end."""
+        found = FoundGroup(path, object_attributes(gid, self.fid))
+        for raw_name, kind in _links(gid):
+            name = text_of(raw_name)
+            child_path = f"{path.rstrip('/')}/{name}"
+            with damage_named(self.url, child_path):
+                child = self._open(gid, raw_name, kind, child_path, found)
+                if isinstance(child, h5g.GroupID):
+                    address = h5o.get_info(child).addr
+                    if address not in ancestors:
+                        found.groups[name] = self.group(child, child_path, (*ancestors, address))
+                elif isinstance(child, h5d.DatasetID):
+                    attributes = object_attributes(child, self.fid)
+                    found.datasets.append(FoundDataset(name, child_path, child, attributes, child.shape))
+        _show_coordinate_names(found)
+        return found
+
+    def _open(self, gid: h5g.GroupID, raw_name: bytes, kind: int, path: str, found: FoundGroup) -> object:
+        """The object behind a link, or ``None`` and a problem noted where it is in no or another file."""
+        if kind == h5l.TYPE_HARD:
+            return h5o.open(gid, raw_name)
+        if kind != h5l.TYPE_SOFT:
+            target = " in ".join(text_of(part) for part in reversed(gid.links.get_val(raw_name)))
+            found.problems[path] = f"it is a link into another file ({target})"
+            return None
+        target = text_of(gid.links.get_val(raw_name))
+        if raw_name not in gid:
+            found.problems[path] = f"it is a link to {target!r}, which is not there"
+            return None
+        child = h5o.open(gid, raw_name)
+        if h5o.get_info(child).fileno != self.file_number:
+            found.problems[path] = f"it is a link to {target!r}, which lies in another file"
+            return None
+        return child
+
+
+def _links(gid: h5g.GroupID) -> list[tuple[bytes, int]]:
+    """Name and kind of each link, in order of creation where the group keeps it, else by name."""
+    links: list[tuple[bytes, int]] = []
+
+    def note(name: bytes, info: h5l.LinkInfo) -> None:
+        links.append((name, info.type))
+
+    tracked = gid.get_create_plist().get_link_creation_order() & h5p.CRT_ORDER_TRACKED
+    gid.links.iterate(note, info=True, idx_type=h5.INDEX_CRT_ORDER if tracked else h5.INDEX_NAME)
+    return links
+
+
+def _show_coordinate_names(group: FoundGroup) -> None:
+    """Undo netCDF's renaming where nothing else has the name by then."""
+    taken = {dataset.name for dataset in group.datasets if not dataset.attributes.is_dimension_only}
+    taken |= group.groups.keys()
+    for number, dataset in enumerate(group.datasets):
+        shown = dataset.name.removeprefix(_COORDINATE_PREFIX)
+        if shown != dataset.name and shown not in taken:
+            group.datasets[number] = FoundDataset(
+                shown, dataset.path, dataset.did, dataset.attributes, dataset.shape
+            )

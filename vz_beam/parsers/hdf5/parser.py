@@ -1,0 +1,87 @@
+"""HDF5 and netCDF-4 files: the parser itself.
+
+Source: HDF5 file format specification 3.0, section II.A, "Format Signature and Superblock".
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from vz_beam.errors import InputError
+from vz_beam.manifests.group import ManifestGroup
+from vz_beam.parsers.parser import CallableParser
+from vz_beam.storage.byte_source import ByteSource
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_INLINE_LIMIT_BYTES = 2**20
+"""As much as a store should carry for one variable of one file: references to it take a megabyte at 50,000 chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class HDFParser(CallableParser):
+    """HDF5 and netCDF-4 files as manifests.
+
+    Args:
+        group: path of the group to take, with all below it; ``None`` for the whole file.
+        drop_variables: names or paths of variables and groups to leave out, at all levels.
+        inline_limit_bytes: the most that may be kept in the store itself, for one variable of one file, of what
+            references cannot express: variable-length strings, chunks that skipped filters.
+        unsupported: ``"raise"`` one error that names every variable that cannot be expressed, or ``"skip"``
+            them and list them in ``ManifestGroup.skipped``.
+    """
+
+    group: str | None = None
+    drop_variables: tuple[str, ...] | None = None
+    inline_limit_bytes: int = _INLINE_LIMIT_BYTES
+    unsupported: Literal["raise", "skip"] = "raise"
+
+    name: ClassVar[str] = "hdf5"
+    suffixes: ClassVar[tuple[str, ...]] = (".nc", ".nc4", ".h5", ".hdf5", ".he5", ".hdf", ".netcdf", ".cdf")
+
+    def __post_init__(self) -> None:
+        if self.unsupported not in ("raise", "skip"):
+            raise InputError(f'unsupported={self.unsupported!r}: it is "raise" or "skip"')
+        if self.inline_limit_bytes < 0:
+            raise InputError(f"inline_limit_bytes={self.inline_limit_bytes}: it cannot be negative")
+        if isinstance(self.drop_variables, str):
+            raise InputError(f"drop_variables={self.drop_variables!r}: give a list of names, [{self.drop_variables!r}]")
+        object.__setattr__(self, "drop_variables", tuple(self.drop_variables or ()))
+
+    def matches(self, head: bytes) -> bool:
+        """Whether the first bytes of a file hold the HDF5 signature, at 0, 512, 1024, 2048 and so on."""
+        start = 0
+        while start < len(head):
+            if head.startswith(_SIGNATURE, start):
+                return True
+            start = start * 2 or 512
+        return False
+
+    def parse(self, source: ByteSource) -> ManifestGroup:
+        """The variables, groups and attributes of ``source``.
+
+        Raises:
+            UnsupportedError: variables that references cannot express.
+            FormatError: a file that is damaged or no HDF5; TruncatedFileError where it is too short.
+            InputError: ``group`` is not in the file.
+        """
+        # Loaded here, so that files of other formats are told apart without h5py.
+        reading = importlib.import_module("vz_beam.parsers.hdf5.reading")
+        choices = reading.Choices(
+            group=self.group or "/",
+            drop=_names(self.drop_variables or ()),
+            inline_limit_bytes=self.inline_limit_bytes,
+            skip_unsupported=self.unsupported == "skip",
+        )
+        group = reading.read_group(source, choices)
+        assert isinstance(group, ManifestGroup)
+        return group
+
+
+def _names(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.strip("/") for name in names)
+
+
+PARSER = HDFParser()

@@ -1,0 +1,95 @@
+"""One HDF5 file as manifest groups: every variable placed, or refused by name and all refusals at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vz_beam.errors import UnsupportedError
+from vz_beam.manifests.array import ManifestArray
+from vz_beam.manifests.group import ManifestGroup
+from vz_beam.parsers.hdf5.arrays import manifest_array
+from vz_beam.parsers.hdf5.dimensions import Dimensions
+from vz_beam.parsers.hdf5.file import OpenFile, damage_named
+from vz_beam.parsers.hdf5.groups import FoundGroup, find_group
+from vz_beam.storage.byte_source import ByteSource
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the caller of the parser asked for; see ``HDFParser``."""
+
+    group: str
+    drop: frozenset[str]
+    inline_limit_bytes: int
+    skip_unsupported: bool
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One file being read, and what in it cannot be expressed so far."""
+
+    file: OpenFile
+    choices: Choices
+    dimensions: Dimensions
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def group(self, found: FoundGroup) -> ManifestGroup:
+        arrays: dict[str, ManifestArray] = {}
+        with damage_named(self.file.source.url, found.path):
+            dimensions = self.dimensions.of_group(found)
+        for path, reason in found.problems.items():
+            if not self._is_dropped(path.rpartition("/")[2], path):
+                self.problems[path] = reason
+        for dataset in found.datasets:
+            if dataset.attributes.is_dimension_only or self._is_dropped(dataset.name, dataset.path):
+                continue
+            if dataset.shape is None:
+                self.problems[dataset.path] = "it has no values at all (null dataspace)"
+                continue
+            try:
+                with damage_named(self.file.source.url, dataset.path):
+                    arrays[dataset.name] = manifest_array(
+                        self.file, dataset, dimensions[dataset.path], self.choices.inline_limit_bytes
+                    )
+            except UnsupportedError as error:
+                self.problems[dataset.path] = str(error)
+        groups = {
+            name: self.group(child)
+            for name, child in found.groups.items()
+            if not self._is_dropped(name, child.path)
+        }
+        return ManifestGroup(arrays, groups, found.attributes.values)
+
+    def _is_dropped(self, name: str, path: str) -> bool:
+        drop = self.choices.drop
+        return bool(drop) and (name in drop or path.strip("/") in drop)
+
+
+def read_group(source: ByteSource, choices: Choices) -> ManifestGroup:
+    """The group that was asked for, and all below it.
+
+    Raises:
+        UnsupportedError: names every variable that cannot be expressed, unless they are to be skipped.
+        FormatError: damaged structures; TruncatedFileError where the file is too short.
+    """
+    with OpenFile(source) as file:
+        found = find_group(file, choices.group)
+        with damage_named(source.url, ""):
+            dimensions = Dimensions(file.fid, found)
+        reading = _Reading(file, choices, dimensions)
+        group = reading.group(found)
+    if reading.problems and not choices.skip_unsupported:
+        raise UnsupportedError(_refusal(source.url, reading.problems))
+    skipped = {path.strip("/"): reason for path, reason in reading.problems.items()}
+    return ManifestGroup(group.arrays, group.groups, group.attributes, skipped) if skipped else group
+
+
+def _refusal(url: str, problems: dict[str, str]) -> str:
+    count = len(problems)
+    listed = "\n".join(f"  * {path}: {reason}" for path, reason in problems.items())
+    names = ", ".join(repr(path.strip("/")) for path in problems)
+    return (
+        f"{url}: references cannot express {count} variable{'s' if count != 1 else ''}:\n{listed}\n"
+        f"Way out: leave them out by name (drop_variables=[{names}]), or leave out all of their kind "
+        'and have them listed (HDFParser(unsupported="skip"))'
+    )

@@ -1,0 +1,185 @@
+"""HDF5 datatypes as numpy dtypes and byte orders.
+
+Source: HDF5 file format specification 3.0, section IV.A.2.d, "The Datatype Message".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from h5py import h5t
+
+from vz_beam.errors import UnsupportedError
+
+VARIABLE_STRING: np.dtype[Any] = np.dtypes.StringDType()
+"""What variable-length strings become: Zarr v3 ``string``."""
+
+_INTEGER_SIZES = (1, 2, 4, 8)
+_IEEE = {
+    2: (h5t.IEEE_F16LE, h5t.IEEE_F16BE),
+    4: (h5t.IEEE_F32LE, h5t.IEEE_F32BE),
+    8: (h5t.IEEE_F64LE, h5t.IEEE_F64BE),
+}
+"""Bytes to the only layouts of floating-point bits that numpy and Zarr share with HDF5."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredType:
+    """What one element is.
+
+    Args:
+        dtype: native, packed; ``VARIABLE_STRING`` for variable-length strings.
+        byte_order: of the stored bytes: ``"little"``, ``"big"``, or ``None`` where it has no meaning.
+        inner_shape: the extra trailing axes of an array datatype.
+        attributes: what the type itself says in CF words: the names of an enumeration.
+        conversion: why the stored bytes are not those of ``dtype``, so that only libhdf5 can give the
+            values; empty where they are.
+    """
+
+    dtype: np.dtype[Any]
+    byte_order: str | None = None
+    inner_shape: tuple[int, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    conversion: str = ""
+
+
+def stored_type(tid: h5t.TypeID) -> StoredType:
+    """The elements that ``tid`` describes.
+
+    Raises:
+        UnsupportedError: a type whose values no Zarr array can hold.
+    """
+    kind = tid.get_class()
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise UnsupportedError(f"values of {_CLASS_NAMES.get(kind, f'HDF5 type class {kind}')} have no Zarr type")
+    return reader(tid)
+
+
+def _byte_order(tid: h5t.TypeID, size: int) -> str | None:
+    if size == 1:
+        return None
+    return "big" if tid.get_order() == h5t.ORDER_BE else "little"
+
+
+def _integer(tid: h5t.TypeID) -> StoredType:
+    size = tid.get_size()
+    if size not in _INTEGER_SIZES:
+        raise UnsupportedError(f"integers of {size} bytes have no Zarr type")
+    sign = "i" if tid.get_class() == h5t.INTEGER and tid.get_sign() == h5t.SGN_2 else "u"
+    bits = tid.get_precision()
+    conversion = "" if bits == 8 * size else f"its integers use {bits} of {8 * size} bits"
+    return StoredType(np.dtype(f"{sign}{size}"), _byte_order(tid, size), conversion=conversion)
+
+
+def _float(tid: h5t.TypeID) -> StoredType:
+    size = tid.get_size()
+    for layout, order in zip(_IEEE.get(size, ()), ("little", "big"), strict=False):
+        if tid.equal(layout):
+            return StoredType(np.dtype(f"f{size}"), order)
+    # The smallest numpy type that holds every value, by h5py's reckoning.
+    dtype = np.dtype(tid.dtype.str).newbyteorder("=")
+    if dtype.itemsize not in _IEEE:
+        raise UnsupportedError(f"floating-point numbers of {8 * size} bits ({dtype}) have no Zarr type")
+    return StoredType(dtype, "little", conversion="its floating-point numbers are not IEEE 754 ones")
+
+
+def _string(tid: h5t.TypeID) -> StoredType:
+    if tid.is_variable_str():
+        return StoredType(VARIABLE_STRING)
+    size, padding = tid.get_size(), tid.get_strpad()
+    conversion = ""
+    if padding == h5t.STR_SPACEPAD:
+        conversion = "its strings are padded with spaces that do not belong to the values"
+    elif padding == h5t.STR_NULLTERM and size > 1:
+        conversion = "its strings end at a null byte, behind which anything may stand"
+    return StoredType(np.dtype(f"S{size}"), conversion=conversion)
+
+
+def _enumeration(tid: h5t.TypeID) -> StoredType:
+    inner = _integer(tid.get_super())
+    if tid.dtype.kind == "b":  # h5py's own: FALSE = 0, TRUE = 1
+        return StoredType(np.dtype(bool))
+    members = h5t.check_enum_dtype(tid.dtype) or {}
+    ordered = sorted(members.items(), key=lambda member: int(member[1]))
+    attributes = {
+        "flag_values": [int(value) for _, value in ordered],
+        "flag_meanings": " ".join("_".join(str(name).split()) for name, _ in ordered),
+    }
+    return StoredType(inner.dtype, inner.byte_order, attributes=attributes, conversion=inner.conversion)
+
+
+def _compound(tid: h5t.TypeID) -> StoredType:
+    members: list[tuple[str, StoredType]] = []
+    position, conversion = 0, ""
+    for number in range(tid.get_nmembers()):
+        raw = tid.get_member_name(number)
+        name = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+        inner = stored_type(tid.get_member_type(number))
+        if inner.dtype == VARIABLE_STRING:
+            raise UnsupportedError(f"its compound values have a member {name!r} of variable length")
+        if inner.inner_shape:
+            raise UnsupportedError(f"its compound values have a member {name!r} that is an array, as no Zarr struct")
+        if tid.get_member_offset(number) != position:
+            conversion = "its compound values have gaps between their members"
+        conversion = conversion or inner.conversion
+        position += tid.get_member_type(number).get_size()
+        members.append((name, inner))
+    if position != tid.get_size():
+        conversion = "its compound values have gaps between their members"
+    orders = {inner.byte_order for _, inner in members} - {None}
+    if len(orders) > 1:
+        conversion = "the members of its compound values differ in byte order"
+    order = next(iter(orders)) if len(orders) == 1 else ("little" if orders else None)
+    dtype = tid.dtype
+    if dtype.kind == "c":
+        return StoredType(np.dtype(f"c{dtype.itemsize}"), order, conversion=conversion)
+    if order == "big":
+        conversion = conversion or "its compound values are big-endian, and Zarr v3 structs are little-endian"
+    packed = np.dtype([(name, inner.dtype) for name, inner in members])
+    return StoredType(packed, "little" if orders else order, conversion=conversion)
+
+
+def _complex(tid: h5t.TypeID) -> StoredType:
+    inner = _float(tid.get_super())
+    size = 2 * inner.dtype.itemsize
+    if size not in (8, 16):
+        raise UnsupportedError(f"complex numbers of {8 * size} bits have no numpy type")
+    return StoredType(np.dtype(f"c{size}"), inner.byte_order, conversion=inner.conversion)
+
+
+def _opaque(tid: h5t.TypeID) -> StoredType:
+    dtype = tid.dtype  # h5py marks datetimes by a tag
+    order = {">": "big", "<": "little", "=": "little"}.get(dtype.byteorder) if dtype.kind in "mM" else None
+    return StoredType(dtype.newbyteorder("=") if order else np.dtype(f"V{tid.get_size()}"), order)
+
+
+def _array(tid: h5t.TypeID) -> StoredType:
+    inner = stored_type(tid.get_super())
+    if inner.dtype == VARIABLE_STRING:
+        raise UnsupportedError("its values are arrays of variable-length strings")
+    shape = (*tid.get_array_dims(), *inner.inner_shape)
+    return StoredType(inner.dtype, inner.byte_order, shape, inner.attributes, inner.conversion)
+
+
+_READERS = {
+    h5t.INTEGER: _integer,
+    h5t.BITFIELD: _integer,
+    h5t.FLOAT: _float,
+    h5t.STRING: _string,
+    h5t.ENUM: _enumeration,
+    h5t.COMPOUND: _compound,
+    h5t.OPAQUE: _opaque,
+    h5t.ARRAY: _array,
+}
+if hasattr(h5t, "COMPLEX"):  # HDF5 2.0 and later
+    _READERS[h5t.COMPLEX] = _complex
+
+_CLASS_NAMES = {
+    h5t.VLEN: "variable-length arrays (HDF5 class VLEN)",
+    h5t.REFERENCE: "references to objects or regions (HDF5 class REFERENCE)",
+    h5t.TIME: "HDF5's own time type (HDF5 class TIME)",
+}

@@ -1,0 +1,91 @@
+"""Where bytes come from: one protocol for local files, object stores and every filesystem of fsspec."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from vz_beam.storage.fsspec_source import FsspecSource
+from vz_beam.storage.identity import Identity
+from vz_beam.storage.local_source import LocalSource
+from vz_beam.storage.object_source import ObjectSource
+from vz_beam.storage.object_stores import object_store
+from vz_beam.storage.registry import Registry, Stores, as_registry, resolve
+from vz_beam.storage.url_secrets import without_secrets
+from vz_beam.storage.urls import OBJECT_SCHEMES, canonical_url, local_path_of, scheme_of
+
+__all__ = ["ByteSource", "Identity", "Registry", "open_source"]
+
+
+class ByteSource(Protocol):
+    """The bytes of one file. Any number of threads may read at once; sources do not pickle."""
+
+    @property
+    def url(self) -> str:
+        """The canonical URL, as it goes into stores: never that of a cache, never with a signature."""
+        ...
+
+    @property
+    def local_path(self) -> str | None:
+        """A path that the operating system can open; ``None`` where there is none, or where every read must be seen."""
+        ...
+
+    def size(self) -> int:
+        """Size of the file, bytes."""
+        ...
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes ``start`` to ``stop``, half open; TruncatedFileError where the file has fewer."""
+        ...
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each range, in the order of ``ranges``; coalesced, and fetched together."""
+        ...
+
+    def identity(self) -> Identity:
+        """What the file is now: a source that changed in between has another identity."""
+        ...
+
+    def close(self) -> None:
+        """Gives the source back; reading it afterwards is an error."""
+        ...
+
+
+def open_source(
+    url: str | os.PathLike[str],
+    storage_options: Mapping[str, Any] | None = None,
+    registry: Stores | None = None,
+) -> ByteSource:
+    """The source of one file. Nothing is read yet; a local file has to be there.
+
+    Args:
+        url: a path, a URL, or one of fsspec's chains.
+        storage_options: in the words of whichever serves the URL: obstore for ``s3 gs az abfs http https``, fsspec for
+            all else. Local files need none.
+        registry: stores to be used instead, as ``ObjectStoreRegistry`` or as ``{url prefix: obstore store}``.
+
+    Raises:
+        SourceNotFoundError: a local file that is not there.
+        InputError: options of another library, a URL that the registry does not know.
+    """
+    canonical = canonical_url(url)
+    if registry is not None:
+        store, key = resolve(as_registry(registry), canonical)
+        path = _path_in_store(store, key)
+        return LocalSource(path, canonical) if path else ObjectSource(store, key, canonical)
+    path = local_path_of(canonical)
+    if path is not None:
+        return LocalSource(path)
+    if scheme_of(canonical) in OBJECT_SCHEMES:
+        store, key = object_store(canonical, storage_options)
+        return ObjectSource(store, key, without_secrets(canonical))
+    return FsspecSource.open(canonical, storage_options)
+
+
+def _path_in_store(store: object, key: str) -> str | None:
+    """The path that obstore's LocalStore would open, which the operating system does as well."""
+    if type(store).__name__ != "LocalStore":
+        return None
+    prefix = getattr(store, "prefix", None)
+    return os.path.join(os.fspath(prefix) if prefix is not None else "/", key)

@@ -1,0 +1,73 @@
+"""Which bytes to fetch so that every range asked for is there, in few requests. No input or output."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vz_beam.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class RangePlan:
+    """What was ``wanted``, and the ``fetches`` that cover it: ascending, disjoint, none of them empty."""
+
+    wanted: tuple[tuple[int, int], ...]
+    fetches: tuple[tuple[int, int], ...]
+
+    def assemble(self, fetched: Sequence[bytes]) -> list[bytes]:
+        """The bytes of each wanted range, in their order, cut out of those of each fetch."""
+        starts = [start for start, _ in self.fetches]
+        return [self._cut(starts, fetched, start, stop) for start, stop in self.wanted]
+
+    def _cut(self, starts: list[int], fetched: Sequence[bytes], start: int, stop: int) -> bytes:
+        if start == stop:
+            return b""
+        number = bisect_right(starts, start) - 1
+        first, last = self.fetches[number]
+        if (start, stop) == (first, last):
+            return fetched[number]
+        if stop <= last:
+            return fetched[number][start - first : stop - first]
+        pieces = []
+        while start < stop:
+            first, last = self.fetches[number]
+            pieces.append(fetched[number][start - first : stop - first])
+            start, number = last, number + 1
+        return b"".join(pieces)
+
+
+def plan_ranges(ranges: Sequence[tuple[int, int]], *, gap_bytes: int, max_bytes: int) -> RangePlan:
+    """A plan for half-open ranges in any order, which may overlap, repeat or be empty.
+
+    Ranges at most ``gap_bytes`` apart are fetched as one; a fetch is at most ``max_bytes`` long, so that
+    large ones go out side by side.
+
+    >>> plan_ranges([(10, 20), (22, 30), (90, 95)], gap_bytes=2, max_bytes=100).fetches
+    ((10, 30), (90, 95))
+    >>> plan_ranges([(0, 25)], gap_bytes=0, max_bytes=10).fetches
+    ((0, 9), (9, 18), (18, 25))
+    """
+    if gap_bytes < 0 or max_bytes < 1:
+        raise InputError(f"gap_bytes={gap_bytes} is to be at least 0, and max_bytes={max_bytes} at least 1")
+    spans: list[tuple[int, int]] = []
+    for start, stop in sorted({(start, stop) for start, stop in ranges if start < stop}):
+        if not spans:
+            spans.append((start, stop))
+            continue
+        first, last = spans[-1]
+        reach = max(last, stop)
+        if start < last or (start - last <= gap_bytes and reach - first <= max_bytes):
+            spans[-1] = (first, reach)
+        else:
+            spans.append((start, stop))
+    fetches = [piece for span in spans for piece in _pieces(*span, max_bytes)]
+    return RangePlan(tuple((start, stop) for start, stop in ranges), tuple(fetches))
+
+
+def _pieces(start: int, stop: int, max_bytes: int) -> list[tuple[int, int]]:
+    """The span in as few pieces of at most ``max_bytes`` as cover it, all about as long."""
+    count = -(-(stop - start) // max_bytes)
+    step = -(-(stop - start) // count)
+    return [(first, min(first + step, stop)) for first in range(start, stop, step)]

@@ -1,0 +1,166 @@
+"""From files to a store in one call, with no knowledge of Beam."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pickle
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from vz_beam import errors
+from vz_beam.errors import InputError, MismatchError, VzBeamError
+from vz_beam.patterns.file_sequence import pattern_from_file_sequence
+from vz_beam.patterns.foreign import as_pattern_items
+from vz_beam.patterns.index import Index
+from vz_beam.storage.glob_pattern import pattern_from_glob
+from vz_beam.transforms.combining import CombineManifests
+from vz_beam.transforms.local_runner import check_runner, local_runner
+from vz_beam.transforms.opening import OpenWithVirtualizarr
+from vz_beam.transforms.progress_bar import ProgressBar
+from vz_beam.transforms.progress_log import ProgressLog
+from vz_beam.transforms.writing import WriteReferences
+from vz_beam.writers.writer import StoreSummary
+
+SPLIT_OPTIONS = {"source_storage_options": OpenWithVirtualizarr, "target_storage_options": WriteReferences}
+"""``storage_options`` is a word of two transforms, so that each has one of its own here."""
+
+
+def build(
+    files_or_pattern: Any,
+    target: str | os.PathLike[str],
+    *,
+    concat_dim: str | None = None,
+    workers: int = 1,
+    runner: Any = None,
+    options: PipelineOptions | Mapping[str, Any] | None = None,
+    progress: bool = True,
+    **choices: Any,
+) -> StoreSummary:
+    """Builds one store of references.
+
+    Args:
+        files_or_pattern: a glob, a folder, a list of URLs or paths, or a pattern.
+        target: URL or path of the store; its suffix says the format.
+        concat_dim: the dimension along which a list of files is joined.
+        workers: processes on this machine; 1 works in this one.
+        runner: a Beam runner to use instead.
+        options: Beam's pipeline options.
+        progress: whether to show progress on standard error.
+        **choices: those of the three transforms; ``storage_options`` is ``source_storage_options`` and
+            ``target_storage_options`` here, and where only one is given as ``storage_options`` it is both.
+
+    Returns:
+        What was written, and every input that failed.
+
+    Raises:
+        VzBeamError: whatever went wrong, as the step that found it says it.
+    """
+    pairs = inputs_of(files_or_pattern, concat_dim, choices.get("source_storage_options", choices.get("storage_options")))
+    opening, combining, writing = _choices_by_transform(choices)
+    beam_options = options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(dict(options or {}))
+    if runner is None:
+        runner = local_runner(beam_options, workers)
+    check_runner(runner)
+    with tempfile.TemporaryDirectory(prefix="vz_beam_") as folder:
+        log = ProgressLog(str(Path(folder, "progress")))
+        result = Path(folder, "summary")
+        pipeline = beam.Pipeline(runner=runner, options=beam_options)
+        summaries = (
+            pipeline
+            | "Inputs" >> beam.Create(pairs).with_output_types(tuple[Index, str])
+            | OpenWithVirtualizarr(**opening, progress=log)
+            | CombineManifests(**combining)
+            | WriteReferences(target, **writing)
+        )
+        _ = summaries | "Hand back" >> beam.Map(_save, str(result))
+        try:
+            with ProgressBar(log, len(pairs)) if progress else nullcontext():
+                pipeline.run().wait_until_finish()
+        except Exception as error:
+            raise original_error(error) from error
+        if not result.exists():
+            raise InputError(f"the runner {type(runner).__name__} works elsewhere and cannot hand back a summary: run the "
+                             "transforms in a pipeline of your own")  # fmt: skip
+        with result.open("rb") as file:
+            summary = cast(StoreSummary, pickle.load(file))  # noqa: S301 - written by this run
+    return replace(summary, files=len(pairs))
+
+
+def inputs_of(
+    files_or_pattern: Any, concat_dim: str | None = None, storage_options: Mapping[str, Any] | None = None
+) -> list[tuple[Index, str]]:
+    """(index, URL) of every input.
+
+    Raises:
+        PatternError: no input, or several without a dimension to join them along.
+    """
+    if hasattr(files_or_pattern, "items") and not isinstance(files_or_pattern, Mapping):
+        if concat_dim is not None:
+            raise InputError("concat_dim is for lists of files: a pattern has its own dimensions")
+        return list(as_pattern_items(files_or_pattern))
+    if isinstance(files_or_pattern, (str, os.PathLike)):
+        return list(pattern_from_glob(os.fspath(files_or_pattern), concat_dim, storage_options=storage_options).items())
+    if not isinstance(files_or_pattern, Iterable):
+        raise InputError(f"files are a glob, a list or a pattern, not a {type(files_or_pattern).__name__}")
+    return list(pattern_from_file_sequence([os.fspath(url) for url in files_or_pattern], concat_dim).items())
+
+
+def original_error(error: BaseException) -> BaseException:
+    """The error of vz_beam inside one that Beam raised, without Beam's remarks; the error itself where there is none."""
+    if isinstance(error, VzBeamError):
+        if error.args and isinstance(error.args[0], str):
+            error.args = (_without_remark(error.args[0]), *error.args[1:])
+        return error
+    found = list(re.finditer(r"^vz_beam\.errors\.(\w+): ", str(error), re.MULTILINE))
+    for match in reversed(found):
+        kind = getattr(errors, match[1], None)
+        if isinstance(kind, type) and issubclass(kind, VzBeamError):
+            text = _without_remark(str(error)[match.end() :])
+            if kind is MismatchError:
+                return MismatchError(tuple(re.findall(r"^  \* (.*)$", text, re.MULTILINE)))
+            return kind(text)
+    return error
+
+
+def _without_remark(text: str) -> str:
+    return re.split(r" \[while running '", text, maxsplit=1)[0].rstrip()
+
+
+def _choices_by_transform(choices: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    transforms = (OpenWithVirtualizarr, CombineManifests, WriteReferences)
+    sorted_choices: tuple[dict[str, Any], ...] = ({}, {}, {})
+    unknown = []
+    for name, value in choices.items():
+        word = "storage_options" if name in SPLIT_OPTIONS else name
+        takers = [
+            place
+            for place, transform in enumerate(transforms)
+            if word in inspect.signature(transform.__init__).parameters and SPLIT_OPTIONS.get(name, transform) is transform
+        ]
+        if not takers or name in ("self", "store", "progress"):
+            unknown.append(name)
+        for place in takers:
+            sorted_choices[place][word] = value
+    if unknown:
+        known = sorted(
+            name
+            for transform in transforms
+            for name, parameter in inspect.signature(transform.__init__).parameters.items()
+            if name not in ("self", "store", "progress") and parameter.kind is not parameter.VAR_KEYWORD
+        )
+        raise InputError(f"build() does not know {unknown}; it knows {', '.join(dict.fromkeys(known))}")
+    return sorted_choices[0], sorted_choices[1], sorted_choices[2]
+
+
+def _save(summary: StoreSummary, path: str) -> None:
+    with open(path, "wb") as file:
+        pickle.dump(summary, file)

@@ -1,0 +1,114 @@
+"""From many datasets to one layout and the references of its shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import xarray as xr
+
+from vz_beam.combine.accumulator import SchemaAccumulator
+from vz_beam.combine.fragment import Fragment, ShardKey
+from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
+from vz_beam.combine.placing import place_in_shards
+from vz_beam.combine.planning import plan_layout
+from vz_beam.combine.schema import FailedInput, InputSchema, schema_of
+from vz_beam.errors import InputError
+from vz_beam.patterns.index import Index
+from vz_beam.transforms.opening import Opened
+
+
+class Combined(NamedTuple):
+    """The two streams of combining; they go into ``WriteReferences`` as they are."""
+
+    layout: beam.PCollection[Layout]
+    fragments: beam.PCollection[tuple[ShardKey, Fragment]]
+    failures: beam.PCollection[FailedInput]
+
+
+class CombineManifests(beam.PTransform[Any, Combined]):
+    """One layout and the references of its shards, from ``(Index, xr.Dataset)`` or an :class:`Opened`.
+
+    Only schemas are gathered in one place; references go straight from their file to their shard.
+
+    Args:
+        chunks_per_shard: chunks of an array that one worker writes as one object.
+        mismatch: what becomes of inputs that disagree: ``"raise"`` lists every disagreement in one error.
+        holes: what becomes of inputs that the pattern promises and that are absent: ``"raise"``.
+        order_by: ``"index"`` places inputs in the pattern's order, ``"coordinate"`` by the values of the concatenated
+            dimension's coordinate.
+        layout: a layout to place into, which saves the planning pass.
+    """
+
+    def __init__(
+        self,
+        *,
+        chunks_per_shard: int = CHUNKS_PER_SHARD,
+        mismatch: str = "raise",
+        holes: str = "raise",
+        order_by: str = "index",
+        layout: Layout | None = None,
+    ) -> None:
+        super().__init__()
+        if chunks_per_shard < 1:
+            raise InputError(f"chunks_per_shard={chunks_per_shard} must be at least 1")
+        _check_choice("mismatch", mismatch, ("raise",), ("split", "exclude", "rewrite"))
+        _check_choice("holes", holes, ("raise",), ("missing",))
+        _check_choice("order_by", order_by, ("index", "coordinate"), ())
+        self._chunks_per_shard = chunks_per_shard
+        self._order_by = order_by
+        self._layout = layout
+
+    def expand(self, inputs: Any) -> Combined:
+        """The layout and the fragments."""
+        datasets, failures = inputs if isinstance(inputs, tuple) else (inputs, None)
+        pipeline = datasets.pipeline
+        if failures is None:
+            failures = pipeline | "No failures" >> beam.Create([]).with_output_types(FailedInput)
+        if self._layout is not None:
+            layout = pipeline | "Given layout" >> beam.Create([self._layout])
+        else:
+            schemas = datasets | "Schema" >> beam.MapTuple(schema_of).with_output_types(Any)
+            known_failures = failures | "Failures" >> beam.Map(lambda failure: failure).with_output_types(Any)
+            layout = (
+                (schemas, known_failures)
+                | "Schemas and failures" >> beam.Flatten()
+                | "Gather schemas" >> beam.CombineGlobally(GatherSchemas())
+                | "Plan" >> beam.Map(plan_layout, chunks_per_shard=self._chunks_per_shard, order_by=self._order_by)
+            )
+        layout = layout | "Layout" >> beam.Map(lambda planned: planned).with_output_types(Layout)
+        fragments = datasets | "Place" >> beam.FlatMap(_place, layout=beam.pvalue.AsSingleton(layout)).with_output_types(
+            tuple[ShardKey, Fragment]
+        )
+        return Combined(layout, fragments, failures)
+
+
+class GatherSchemas(beam.CombineFn):
+    """:class:`SchemaAccumulator` as Beam combines it."""
+
+    def create_accumulator(self) -> SchemaAccumulator:
+        return SchemaAccumulator()
+
+    def add_input(self, accumulator: SchemaAccumulator, element: InputSchema | FailedInput) -> SchemaAccumulator:
+        return accumulator.fail(element) if isinstance(element, FailedInput) else accumulator.add(element)
+
+    def merge_accumulators(self, accumulators: Iterable[SchemaAccumulator]) -> SchemaAccumulator:
+        merged = SchemaAccumulator()
+        for accumulator in accumulators:
+            merged.merge(accumulator)
+        return merged
+
+    def extract_output(self, accumulator: SchemaAccumulator) -> SchemaAccumulator:
+        return accumulator
+
+
+def _place(element: tuple[Index, xr.Dataset], layout: Layout) -> Iterator[tuple[ShardKey, Fragment]]:
+    return place_in_shards(layout, *element)
+
+
+def _check_choice(name: str, value: str, known: tuple[str, ...], planned: tuple[str, ...]) -> None:
+    if value in planned:
+        raise InputError(f"{name}={value!r} is not in this version of vz_beam; it has {', '.join(map(repr, known))}")
+    if value not in known:
+        raise InputError(f"{name}={value!r} is not one of {', '.join(map(repr, known + planned))}")

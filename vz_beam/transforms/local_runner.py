@@ -1,0 +1,52 @@
+"""Beam on this machine, and the runners that are known to be wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo
+from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+from vz_beam.errors import InputError, RunnerError
+
+REFUSED = {
+    "DaskRunner": (
+        "it computes only the last of two sinks, gives every element to every tagged output, drops what finish_bundle "
+        "gives, and reports DONE"
+    ),
+}
+"""Runners that lose or change data without saying so, and how; measured with Beam 2.77."""
+
+
+def local_runner(options: PipelineOptions, workers: int = 1) -> FnApiRunner:
+    """A runner for this machine; ``options`` are changed to say how many workers it has.
+
+    One worker runs in this process, more are processes of their own. Their gRPC ports are open on all interfaces
+    of the machine while the pipeline runs. The runner is named, since Beam's ``DirectRunner`` chooses among three.
+
+    Raises:
+        InputError: fewer than one worker.
+    """
+    if workers < 1:
+        raise InputError(f"workers={workers} must be at least 1")
+    direct = options.view_as(DirectOptions)
+    direct.direct_num_workers = workers
+    direct.direct_running_mode = "in_memory" if workers == 1 else "multi_processing"
+    # worker processes see the options that the provision service gives them, which are empty unless set here
+    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options(drop_default=True))
+    provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
+    return FnApiRunner(provision_info=ExtendedProvisionInfo(provision))
+
+
+def check_runner(runner: Any) -> None:
+    """Refuse a runner that is known to be wrong, given by name or as an object.
+
+    Raises:
+        RunnerError: with what it does wrong.
+    """
+    name = (runner if isinstance(runner, str) else type(runner).__name__).rpartition(".")[2]
+    if name in REFUSED:
+        raise RunnerError(f"{name} gives wrong results: {REFUSED[name]}. Use workers=N, FlinkRunner or DataflowRunner")

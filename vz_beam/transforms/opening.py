@@ -1,0 +1,180 @@
+"""From (index, url) to (index, virtual dataset)."""
+
+from __future__ import annotations
+
+import random
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import xarray as xr
+
+from vz_beam.combine.schema import FailedInput
+from vz_beam.datasets.opening import open_virtual_dataset
+from vz_beam.errors import InputError, TransientSourceError
+from vz_beam.patterns.foreign import as_index
+from vz_beam.patterns.index import Index
+from vz_beam.transforms.held_options import HeldOptions
+from vz_beam.transforms.progress_log import ProgressLog
+
+FIRST_WAIT_SECONDS = 0.5
+"""Before the second attempt; doubled for each further one, with jitter so that workers do not come back together."""
+FAILED = "failed"
+
+
+class Opened(NamedTuple):
+    """What opening gives with ``errors="collect"``; it goes into ``CombineManifests`` as it is."""
+
+    datasets: beam.PCollection[tuple[Index, xr.Dataset]]
+    failures: beam.PCollection[FailedInput]
+
+
+class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
+    """Opens each file as a virtual dataset: ``(Index, url)`` to ``(Index, xr.Dataset)``.
+
+    Args:
+        parser: ``None`` finds one by content, then by name.
+        loadable_variables: names to load; ``None`` loads one-dimensional dimension coordinates.
+        drop_variables: names to leave out.
+        preprocess: a function of each dataset, which gives the dataset to use.
+        storage_options: for the store that serves the URLs. Secrets among them are not sent to other processes.
+        registry: an object store registry, under the same rule.
+        group: path of the group to open.
+        errors: ``"raise"`` ends the run at the first file that fails; ``"collect"`` goes on, and the result is an
+            :class:`Opened` whose ``failures`` flow on to the summary.
+        attempts: how often a file is tried where the failure may pass.
+        max_concurrency: how many files are opened at once at most, over all workers.
+        progress: where to note opened files, for a progress bar on this machine.
+    """
+
+    def __init__(
+        self,
+        parser: Any = None,
+        *,
+        loadable_variables: Iterable[str] | None = None,
+        drop_variables: Iterable[str] | None = None,
+        preprocess: Callable[[xr.Dataset], xr.Dataset] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        registry: Any = None,
+        group: str | None = None,
+        errors: str = "raise",
+        attempts: int = 3,
+        max_concurrency: int | None = None,
+        progress: ProgressLog | None = None,
+    ) -> None:
+        super().__init__()
+        if errors not in ("raise", "collect"):
+            raise InputError(f"errors={errors!r} is neither 'raise' nor 'collect'")
+        if attempts < 1 or (max_concurrency is not None and max_concurrency < 1):
+            raise InputError(f"attempts={attempts} and max_concurrency={max_concurrency} must be at least 1")
+        self._errors = errors
+        self._max_concurrency = max_concurrency
+        self._opener = _OpenFile(
+            parser,
+            None if loadable_variables is None else _names(loadable_variables),
+            _names(drop_variables or ()),
+            preprocess,
+            HeldOptions(storage_options, registry),
+            group,
+            errors,
+            attempts,
+            progress or ProgressLog(None),
+        )
+
+    def expand(self, inputs: beam.PCollection[tuple[Any, str]]) -> Any:
+        """The datasets, or an :class:`Opened`."""
+        indexed = inputs | "Index" >> beam.MapTuple(_indexed).with_output_types(tuple[Index, str])
+        if self._max_concurrency is None:
+            spread = indexed | "Spread" >> beam.Reshuffle()
+        else:
+            lanes = self._max_concurrency
+            spread = (
+                indexed
+                | "Lanes" >> beam.Map(lambda pair: (zlib.crc32(pair[1].encode()) % lanes, pair))
+                | "One at a time in each lane" >> beam.GroupByKey()
+                | "Leave lanes" >> beam.FlatMap(lambda lane: lane[1]).with_output_types(tuple[Index, str])
+            )
+        opened = spread | "Open" >> beam.ParDo(self._opener).with_outputs(FAILED, main="opened")
+        datasets = opened.opened
+        if self._errors == "raise":
+            return datasets
+        return Opened(datasets, opened[FAILED])
+
+
+class _OpenFile(beam.DoFn):
+    def __init__(
+        self,
+        parser: Any,
+        loadable_variables: tuple[str, ...] | None,
+        drop_variables: tuple[str, ...],
+        preprocess: Callable[[xr.Dataset], xr.Dataset] | None,
+        options: HeldOptions,
+        group: str | None,
+        errors: str,
+        attempts: int,
+        progress: ProgressLog,
+    ) -> None:
+        self._parser = parser
+        self._loadable_variables = loadable_variables
+        self._drop_variables = drop_variables
+        self._preprocess = preprocess
+        self._options = options
+        self._group = group
+        self._errors = errors
+        self._attempts = attempts
+        self._progress = progress
+        self._opened = beam.metrics.Metrics.counter("vz_beam", "files_opened")
+        self._failed = beam.metrics.Metrics.counter("vz_beam", "files_failed")
+
+    def process(self, element: tuple[Index, str]) -> Iterator[Any]:
+        index, url = element
+        for attempt in range(1, self._attempts + 1):
+            try:
+                dataset = self._open(url)
+            except TransientSourceError as error:
+                if attempt < self._attempts:
+                    time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                    continue
+                yield self._failure(index, url, error, attempt)
+            except Exception as error:  # returned as an output, or raised: never dropped
+                yield self._failure(index, url, error, attempt)
+            else:
+                self._opened.inc()
+                self._progress.note_opened(dataset.vz.nrefs())
+                yield index, dataset
+            return
+
+    def _open(self, url: str) -> xr.Dataset:
+        dataset = open_virtual_dataset(
+            url,
+            self._options.registry,
+            self._parser,
+            drop_variables=self._drop_variables,
+            loadable_variables=self._loadable_variables,
+            group=self._group,
+            storage_options=self._options.storage_options,
+        )
+        if self._preprocess is None:
+            return dataset
+        source = dataset.encoding["source"]
+        dataset = self._preprocess(dataset)
+        dataset.encoding.setdefault("source", source)
+        return dataset
+
+    def _failure(self, index: Index, url: str, error: Exception, attempts: int) -> Any:
+        if self._errors == "raise":
+            raise error
+        self._failed.inc()
+        self._progress.note_failed()
+        failure = FailedInput(index, str(url), type(error).__name__, str(error), attempts)
+        return beam.pvalue.TaggedOutput(FAILED, failure)
+
+
+def _indexed(index: Any, url: str) -> tuple[Index, str]:
+    return as_index(index), url
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)

@@ -1,0 +1,136 @@
+"""From a layout and the references of its shards to a store, made visible last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import apache_beam as beam
+
+from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
+from vz_beam.combine.layout import Layout
+from vz_beam.combine.schema import FailedInput
+from vz_beam.errors import InputError
+from vz_beam.storage.urls import canonical_url
+from vz_beam.transforms.combining import Combined
+from vz_beam.transforms.held_options import HeldOptions
+from vz_beam.transforms.local_runner import check_runner
+from vz_beam.writers.failures import record_failures
+from vz_beam.writers.writer import ShardReceipt, StoreSummary, Writer, find_writer
+
+MODES = ("create", "overwrite")
+
+
+class WriteReferences(beam.PTransform[Any, Any]):
+    """Writes a store of references; the result is a ``PCollection`` of its one :class:`StoreSummary`.
+
+    Shards are written by many workers, in any order, and may be written twice. The store becomes visible at the end.
+
+    Args:
+        store: URL or path of the store, or a name below ``target_root``.
+        format: ``"kerchunk-parquet"`` or ``"kerchunk-json"``; ``None`` takes it from the suffix of ``store``.
+        mode: ``"create"`` refuses an existing store, ``"overwrite"`` replaces it.
+        append_dim: not in this version.
+        target_root: folder of the store: a URL, or an object with ``root_path`` as recipes get it injected.
+        storage_options: for the target's store. Secrets among them are not sent to other processes.
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        mode: str = "create",
+        append_dim: str | None = None,
+        target_root: Any = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if mode == "append" or append_dim is not None:
+            raise InputError("mode='append' is not in this version of vz_beam; it has 'create' and 'overwrite'")
+        if mode not in MODES:
+            raise InputError(f"mode={mode!r} is not one of {', '.join(map(repr, MODES))}")
+        name = os.fspath(store)
+        root = getattr(target_root, "root_path", target_root)
+        if root is not None:
+            name = f"{os.fspath(root).rstrip('/')}/{name.lstrip('/')}"
+        self._url = canonical_url(name)
+        self._writer = find_writer(self._url, format)
+        self._mode = mode
+        self._options = HeldOptions(storage_options)
+
+    def expand(self, combined: Combined) -> beam.PCollection[StoreSummary]:
+        """The summary of the written store."""
+        if not isinstance(combined, tuple) or len(combined) != 3:
+            raise InputError("WriteReferences takes what CombineManifests gives: pcoll | CombineManifests() | WriteReferences(...)")
+        layout, fragments, failures = combined
+        check_runner(layout.pipeline.runner)
+        step = (self._writer, self._url, self._mode, self._options)
+        begun = layout | "Begin" >> beam.Map(_begin, *step).with_output_types(Layout)
+        planned = begun | "Shards" >> beam.FlatMap(_planned_shards).with_output_types(tuple[ShardKey, Fragment])
+        receipts = (
+            (fragments, planned)
+            | "With shards that nothing reaches" >> beam.Flatten()
+            | "Gather shards" >> beam.GroupByKey()
+            | "Write shard" >> beam.Map(_write_shard, beam.pvalue.AsSingleton(begun), *step)
+            | "All receipts" >> beam.CombineGlobally(_GatherList())
+        )
+        failed = failures | "All failures" >> beam.CombineGlobally(_GatherList())
+        return (
+            receipts
+            | "Commit"
+            >> beam.Map(
+                _commit, beam.pvalue.AsSingleton(begun), beam.pvalue.AsSingleton(failed), *step
+            ).with_output_types(StoreSummary)
+        )
+
+
+class _GatherList(beam.CombineFn):
+    def create_accumulator(self) -> list[Any]:
+        return []
+
+    def add_input(self, accumulator: list[Any], element: Any) -> list[Any]:
+        accumulator.append(element)
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[list[Any]]) -> list[Any]:
+        return [element for accumulator in accumulators for element in accumulator]
+
+    def extract_output(self, accumulator: list[Any]) -> list[Any]:
+        return accumulator
+
+
+def _planned_shards(layout: Layout) -> Iterable[tuple[ShardKey, Fragment]]:
+    return ((key, Fragment.empty()) for key in layout.shard_keys())
+
+
+def _begin(layout: Layout, writer: Writer, url: str, mode: str, options: HeldOptions) -> Layout:
+    writer.begin(url, layout, mode=mode, storage_options=options.storage_options)
+    return layout
+
+
+def _write_shard(
+    shard: tuple[ShardKey, Iterable[Fragment]],
+    layout: Layout,
+    writer: Writer,
+    url: str,
+    mode: str,
+    options: HeldOptions,
+) -> ShardReceipt:
+    key, fragments = shard
+    merged = merge_fragments(fragments, key.path)
+    return writer.write_shard(url, layout, key, merged, mode=mode, storage_options=options.storage_options)
+
+
+def _commit(
+    receipts: list[ShardReceipt],
+    layout: Layout,
+    failures: list[FailedInput],
+    writer: Writer,
+    url: str,
+    mode: str,
+    options: HeldOptions,
+) -> StoreSummary:
+    summary = writer.commit(url, layout, receipts, mode=mode, storage_options=options.storage_options)
+    return record_failures(summary, failures, options.storage_options)

@@ -1,0 +1,1 @@
+"""Reference stores: one module for each format, ending in ``WRITER = ...``."""

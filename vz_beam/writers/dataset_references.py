@@ -1,0 +1,57 @@
+"""Kerchunk references as version 1 of its specification says them in JSON: keys, and entries in memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from vz_beam.combine.fragment import Fragment
+from vz_beam.combine.layout import Layout
+from vz_beam.manifests.chunk_manifest import INLINED, MISSING
+from vz_beam.writers.kerchunk_metadata import store_metadata
+from vz_beam.writers.shard_rows import ShardRows, array_rows
+
+Reference = str | list[Any]
+"""``"base64:..."`` of inlined bytes, or ``[url, offset, length]``."""
+
+
+def kerchunk_dict(layout: Layout, fragments: Mapping[str, Fragment]) -> dict[str, Any]:
+    """The whole store in memory: ``{"version": 1, "refs": {key: reference}}``.
+
+    Args:
+        layout: of the store.
+        fragments: all references of each array, by its path; arrays may be absent.
+    """
+    references: dict[str, Reference] = dict(metadata_texts(layout))
+    for path, array in layout.arrays.items():
+        rows = array_rows(array, path, fragments.get(path, Fragment.empty()))
+        references.update(chunk_references(rows, array.metadata.chunk_grid.grid_shape))
+    return {"version": 1, "refs": references}
+
+
+def metadata_texts(layout: Layout) -> Iterator[tuple[str, str]]:
+    """Key and JSON text of every metadata document."""
+    for key, document in store_metadata(layout).items():
+        yield key, json.dumps(document, ensure_ascii=False)
+
+
+def chunk_references(rows: ShardRows, grid_shape: tuple[int, ...]) -> Iterator[tuple[str, Reference]]:
+    """Key and reference of every chunk that is not missing. The key of a scalar's chunk is ``<array>/0``.
+
+    URLs with braces stand as they are: readers expand templates only in files that define some (measured
+    with fsspec 2026.9).
+    """
+    here = np.flatnonzero(rows.location_ids != MISSING)
+    ids, offsets, lengths = (column[here].tolist() for column in (rows.location_ids, rows.offsets, rows.lengths))
+    indexes = np.unravel_index(here + rows.start, grid_shape) if grid_shape else (np.zeros(len(here), np.int64),)
+    parts = [list(map(str, index.tolist())) for index in indexes]
+    for row, location, offset, length, *index in zip(here.tolist(), ids, offsets, lengths, *parts, strict=True):
+        key = f"{rows.key.path}/{'.'.join(index)}"
+        if location == INLINED:
+            yield key, "base64:" + base64.b64encode(rows.inlined[row]).decode()
+        else:
+            yield key, [rows.locations[location], offset, length]

@@ -1,0 +1,115 @@
+"""Receipts counted against the layout, and the summary that they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from vz_beam.combine.fragment import ShardKey
+from vz_beam.combine.layout import Layout
+from vz_beam.errors import IncompleteStoreError
+from vz_beam.manifests.metadata import ArrayMetadata
+from vz_beam.writers.shard_rows import chunks_in_shard
+from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
+
+_SHOWN = 10
+"""Shards named in a message; the count says how many there are."""
+
+_PROTOCOL_PACKAGES = {
+    "s3": ("s3fs",),
+    "gs": ("gcsfs",),
+    "gcs": ("gcsfs",),
+    "az": ("adlfs",),
+    "abfs": ("adlfs",),
+    "abfss": ("adlfs",),
+    "http": ("aiohttp", "requests"),
+    "https": ("aiohttp", "requests"),
+}
+_CODEC_PACKAGES = {"numcodecs.pcodec": "pcodec", "numcodecs.zfpy": "zfpy"}
+
+
+def check_receipts(layout: Layout, receipts: Iterable[ShardReceipt], url: str) -> dict[ShardKey, ShardReceipt]:
+    """The receipt of every shard; the same one twice is one.
+
+    Raises:
+        IncompleteStoreError: shards without a receipt, with two that differ, that the layout does not know, or
+            whose chunks do not add up.
+    """
+    known: dict[ShardKey, ShardReceipt] = {}
+    differ: list[ShardKey] = []
+    for receipt in receipts:
+        key = ShardKey(*receipt.key)
+        if known.setdefault(key, receipt) != receipt:
+            differ.append(key)
+    planned = list(layout.shard_keys())
+    expected = set(planned)
+    problems = [
+        _problem("did not arrive", [key for key in planned if key not in known]),
+        _problem("are not in the layout", sorted(key for key in known if key not in expected)),
+        _problem("were written twice, with different contents", sorted(differ)),
+        _problem(
+            "hold another number of chunks than planned",
+            [
+                key
+                for key in planned
+                if key in known and known[key].rows + known[key].missing != chunks_in_shard(layout, key)
+            ],
+        ),
+    ]
+    found = "; ".join(problem for problem in problems if problem)
+    if found:
+        raise IncompleteStoreError(
+            f"store {url} is not published, {len(planned):,} shards were planned: {found}. "
+            "Way out: run again; nothing of this run is visible"
+        )
+    return {key: known[key] for key in planned}
+
+
+def summarize(
+    layout: Layout,
+    receipts: Mapping[ShardKey, ShardReceipt],
+    url: str,
+    format: str,
+    stored_nbytes: int,
+    packages: tuple[str, ...],
+) -> StoreSummary:
+    """What was published, ``packages`` being what every store of the format needs."""
+    values = receipts.values()
+    return StoreSummary(
+        url=url,
+        format=format,
+        arrays=len(layout.arrays),
+        dimensions=layout.sizes,
+        references=sum(receipt.rows for receipt in values),
+        missing=sum(receipt.missing for receipt in values),
+        inlined=sum(receipt.inlined for receipt in values),
+        virtual_nbytes=sum(receipt.virtual_nbytes for receipt in values),
+        stored_nbytes=stored_nbytes,
+        files=layout.inputs,
+        failures=tuple(layout.failed),
+        packages=_packages(layout, receipts, packages),
+    )
+
+
+def _packages(
+    layout: Layout, receipts: Mapping[ShardKey, ShardReceipt], packages: tuple[str, ...]
+) -> tuple[str, ...]:
+    protocols = sorted({protocol for receipt in receipts.values() for protocol in receipt.protocols})
+    needed = [*packages, *(package for protocol in protocols for package in _PROTOCOL_PACKAGES.get(protocol, ()))]
+    for array in layout.arrays.values():
+        needed += _codec_packages(array.metadata)
+    return tuple(dict.fromkeys(needed))
+
+
+def _codec_packages(metadata: ArrayMetadata) -> list[str]:
+    codecs = (metadata.serializer, *metadata.codecs)
+    names = [codec.name for codec in codecs if codec is not None]
+    own = ["vz-beam"] if any(name.startswith("vz_beam.") for name in names) else []
+    return own + [_CODEC_PACKAGES[name] for name in names if name in _CODEC_PACKAGES]
+
+
+def _problem(text: str, keys: list[ShardKey]) -> str:
+    if not keys:
+        return ""
+    shown = ", ".join(f"{key.path} shard {key.number}" for key in keys[:_SHOWN])
+    more = f" and {len(keys) - _SHOWN:,} more" if len(keys) > _SHOWN else ""
+    return f"{len(keys):,} {text}: {shown}{more}"

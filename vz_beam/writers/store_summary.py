@@ -1,0 +1,103 @@
+"""What a writer reports: a receipt for each shard, and one summary of the published store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vz_beam.combine.fragment import ShardKey
+
+
+@dataclass(frozen=True, slots=True)
+class ShardReceipt:
+    """Proof that a shard was written.
+
+    Args:
+        key: the shard.
+        rows: chunks that the shard says, inlined ones included.
+        missing: chunks of the shard that are nowhere.
+        inlined: those of ``rows`` whose bytes are in the store.
+        nbytes: size of the shard's file, bytes.
+        virtual_nbytes: what the references point at, bytes.
+        protocols: of the referenced URLs, sorted, such as ``("s3",)``.
+    """
+
+    key: ShardKey
+    rows: int
+    missing: int
+    inlined: int
+    nbytes: int
+    virtual_nbytes: int
+    protocols: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSummary:
+    """A published store.
+
+    Args:
+        url: where it is.
+        format: the writer's name.
+        arrays: number of arrays.
+        dimensions: length of each dimension of the root group, elements.
+        references: chunks that the store says, inlined ones included.
+        missing: chunks that read as the fill value.
+        inlined: chunks whose bytes are in the store.
+        virtual_nbytes: what the references point at, bytes.
+        stored_nbytes: size of the store itself, bytes.
+        files: number of inputs.
+        failures: a text for each input that was left out, as it could not be read.
+        packages: what a reader must have installed beside xarray and zarr.
+        skipped: a text for each input or variable that was left out on purpose.
+    """
+
+    url: str
+    format: str
+    arrays: int
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+    references: int = 0
+    missing: int = 0
+    inlined: int = 0
+    virtual_nbytes: int = 0
+    stored_nbytes: int = 0
+    files: int = 0
+    failures: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{name}: {length:,}" for name, length in self.dimensions.items())
+        plural = "" if self.arrays == 1 else "s"
+        lines = [
+            f"{self.url} ({self.format})",
+            f"  holds       {self.arrays} array{plural}" + (f" over {sizes}" if sizes else ""),
+            f"  references  {self.references:,} ({self.inlined:,} inlined, {self.missing:,} chunks missing)",
+            f"  data        {readable_size(self.virtual_nbytes)} referenced, {readable_size(self.stored_nbytes)} stored",
+        ]
+        if self.files:
+            lines.append(f"  inputs      {self.files:,} read, {len(self.failures):,} failed")
+        for title, texts in (("failed", self.failures), ("skipped", self.skipped)):
+            lines += [f"  {title:<11} {text}" for text in texts[:_SHOWN]]
+            if len(texts) > _SHOWN:
+                lines.append(f"  {title:<11} and {len(texts) - _SHOWN:,} more")
+        if self.packages:
+            lines.append(f"  to read     pip install {' '.join(self.packages)}")
+        return "\n".join(lines)
+
+
+_SHOWN = 5
+"""Failures shown in a summary: enough to see what is wrong; ``failures`` has them all."""
+
+
+def readable_size(nbytes: int) -> str:
+    """A number of bytes for people.
+
+    >>> readable_size(999), readable_size(1_234_567)
+    ('999 B', '1.2 MB')
+    """
+    size = float(nbytes)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 999.95:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} PB"
