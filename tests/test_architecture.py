@@ -40,7 +40,7 @@ NAMELESS = ("core", "base", "utils", "util", "common", "helpers", "helper", "mis
 MAX_LINES = 400
 
 IO_MODULES = (
-    *("aiohttp", "asyncio", "fsspec", "getpass", "glob", "h5netcdf", "http", "kerchunk", "multiprocessing", "netCDF4"),
+    *("aiohttp", "fsspec", "getpass", "glob", "h5netcdf", "http", "kerchunk", "multiprocessing", "netCDF4"),
     *("obstore", "os", "pathlib", "requests", "s3fs", "select", "shutil", "signal", "socket", "ssl", "subprocess"),
     *("tempfile", "time", "urllib.request", "urllib3"),
 )

@@ -23,7 +23,7 @@ _HOMES = {
     "ManifestStore": "storage.manifest_store",
     "MergeDim": "patterns",
     "OpenWithVirtualizarr": "transforms",
-    "StoreSummary": "writers.writer",
+    "StoreSummary": "writers.store_summary",
     "WriteReferences": "transforms",
     "build": "transforms",
     "local_runner": "transforms",
@@ -34,9 +34,9 @@ _HOMES = {
 }
 """The folder or module of each public name."""
 
-__all__ = [*sorted(_HOMES)]  # noqa: PLE0604 - the table is the list
+__all__ = sorted(_HOMES)
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr__
     from vz_beam.datasets import open_virtual_dataset, open_virtual_datatree
     from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
     from vz_beam.parsers.hdf5 import HDFParser
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from vz_beam.storage.glob_pattern import pattern_from_glob
     from vz_beam.storage.manifest_store import ManifestStore
     from vz_beam.transforms import CombineManifests, OpenWithVirtualizarr, WriteReferences, build, local_runner
-    from vz_beam.writers.writer import StoreSummary
+    from vz_beam.writers.store_summary import StoreSummary
 
 
 def __getattr__(name: str) -> Any:

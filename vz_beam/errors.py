@@ -1,23 +1,23 @@
 """The exceptions of vz_beam. All of them survive pickle: every argument reaches ``super().__init__``.
 
-    VzBeamError
-    ├── InputError            an argument or pattern that cannot work (also a ValueError)
-    │   ├── PatternError      names and keys of a pattern do not fit together
-    │   └── RunnerError       a Beam runner known to be wrong
-    ├── SourceError           bytes could not be read
-    │   ├── SourceNotFoundError
-    │   └── TransientSourceError  worth another try: time-outs, 429, 5xx, connection resets
-    ├── FormatError           bytes that are not what their format promises
-    │   └── TruncatedFileError
-    ├── UnsupportedError      right bytes that references cannot express
-    ├── ManifestError         an operation that a manifest array cannot do (also a ValueError)
-    ├── CombineError
-    │   ├── MismatchError     inputs that disagree; carries every disagreement
-    │   ├── HolesError        inputs that are absent
-    │   └── OverlapError      two different values for one place
-    └── StoreError
-        ├── StoreExistsError
-        └── IncompleteStoreError  what was written is not what was planned
+VzBeamError
+├── InputError            an argument or pattern that cannot work (also a ValueError)
+│   ├── PatternError      names and keys of a pattern do not fit together
+│   └── RunnerError       a Beam runner known to be wrong
+├── SourceError           bytes could not be read
+│   ├── SourceNotFoundError
+│   └── TransientSourceError  worth another try: time-outs, 429, 5xx, connection resets
+├── FormatError           bytes that are not what their format promises
+│   └── TruncatedFileError
+├── UnsupportedError      right bytes that references cannot express
+├── ManifestError         an operation that a manifest array cannot do (also a ValueError)
+├── CombineError
+│   ├── MismatchError     inputs that disagree; carries every disagreement
+│   ├── HolesError        inputs that are absent
+│   └── OverlapError      two different values for one place
+└── StoreError
+    ├── StoreExistsError
+    └── IncompleteStoreError  what was written is not what was planned
 """
 
 from __future__ import annotations

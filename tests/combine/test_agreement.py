@@ -151,7 +151,10 @@ def test_nothing_to_combine_is_an_error() -> None:
 
 def test_attributes_that_change_no_meaning_are_kept_where_they_never_differ() -> None:
     inputs = [
-        (time_index(n), virtual_file(n, attrs={"long_name": "v", "note": str(n)}).assign_attrs(title="t", history=str(n)))
+        (
+            time_index(n),
+            virtual_file(n, attrs={"long_name": "v", "note": str(n)}).assign_attrs(title="t", history=str(n)),
+        )
         for n in range(3)
     ]
     layout, _ = combine(inputs)

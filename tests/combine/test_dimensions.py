@@ -56,10 +56,7 @@ def test_times_of_calendars_that_numpy_lacks_are_joined() -> None:
         return np.array([cftime.Datetime360Day(2000, month, day) for day in (1, 10, 20, 30)])
 
     layout, _ = combine(
-        [
-            (time_index(n), dated_file(n, times(n + 1), f"days since 200{n}-01-01", calendar="360_day"))
-            for n in range(2)
-        ]
+        [(time_index(n), dated_file(n, times(n + 1), f"days since 200{n}-01-01", calendar="360_day")) for n in range(2)]
     )
     assert layout.arrays["time"].metadata.attributes["calendar"] == "360_day"
     assert decoded("time", layout.arrays["time"]).tolist() == [*times(1), *times(2)]

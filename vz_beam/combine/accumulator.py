@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from vz_beam.combine.attributes import AttributeUnion
-from vz_beam.combine.schema import FailedInput, Facts, InputSchema, LoadedValues, Witness
+from vz_beam.combine.schema import Facts, FailedInput, InputSchema, LoadedValues, Witness
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.patterns.index import Index
 from vz_beam.patterns.keys import Key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vz_beam.combine.accumulator import Presence, SchemaAccumulator
 from vz_beam.combine.loaded import describe_difference
-from vz_beam.combine.schema import Witness
+from vz_beam.combine.schema import LoadedValues, Witness
 
 MOST_LISTED = 20
 """Variants of one fact that an error lists; an archive whose every file is packed its own way has thousands."""
@@ -49,7 +49,7 @@ def _values(gathered: SchemaAccumulator) -> list[str]:
     dims_of_files = {dim for _, dim in gathered.lengths}
     for path, by_place in sorted(gathered.values.items()):
         known = gathered.representatives[path]
-        places: dict[tuple[int, ...], dict[str, tuple[Witness, object]]] = {}
+        places: dict[tuple[int, ...], dict[str, tuple[Witness, LoadedValues]]] = {}
         for own, variants in by_place.items():
             # numbers along a dimension that only other inputs have do not tell values apart
             place = tuple(
@@ -63,7 +63,7 @@ def _values(gathered: SchemaAccumulator) -> list[str]:
             entries = sorted(merged.values(), key=lambda entry: entry[0])
             first = entries[0]
             for entry in entries[1:MOST_LISTED]:
-                difference = describe_difference(path, first[1].variable, entry[1].variable)  # type: ignore[attr-defined]
+                difference = describe_difference(path, first[1].variable, entry[1].variable)
                 found.append(f"values of {path!r}: {difference}, in {first[0].label} and {entry[0].label}")
     return found
 

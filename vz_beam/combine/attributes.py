@@ -11,9 +11,34 @@ from typing import Any
 from vz_beam.combine.canonical import canonical_text
 
 MEANING = frozenset(
-    "_FillValue _Unsigned add_offset axis bounds calendar cell_methods climatology compress coordinates "
-    "flag_masks flag_meanings flag_values formula_terms grid_mapping leap_month leap_year missing_value month_lengths "
-    "positive scale_factor standard_name units valid_max valid_min valid_range".split()
+    [
+        "_FillValue",
+        "_Unsigned",
+        "add_offset",
+        "axis",
+        "bounds",
+        "calendar",
+        "cell_methods",
+        "climatology",
+        "compress",
+        "coordinates",
+        "flag_masks",
+        "flag_meanings",
+        "flag_values",
+        "formula_terms",
+        "grid_mapping",
+        "leap_month",
+        "leap_year",
+        "missing_value",
+        "month_lengths",
+        "positive",
+        "scale_factor",
+        "standard_name",
+        "units",
+        "valid_max",
+        "valid_min",
+        "valid_range",
+    ]
 )
 """Attributes that must be the same in all inputs; of the others, those that differ are left out."""
 

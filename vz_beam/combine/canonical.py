@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 
 
+def is_cftime(values: np.ndarray[Any, Any]) -> bool:
+    """Whether an array of objects holds times of calendars that numpy lacks."""
+    return values.dtype.kind == "O" and bool(values.size) and hasattr(values.flat[0], "calendar")
+
+
 def canonical_text(value: Any) -> str:
     """A text that is equal for values that are equal as numbers, lists or trimmed text.
 
@@ -26,7 +31,13 @@ def canonical_text(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return repr(value)
     if isinstance(value, float):
-        return repr(int(value)) if value.is_integer() and abs(value) < 2**53 else "nan" if math.isnan(value) else repr(value)
+        return (
+            repr(int(value))
+            if value.is_integer() and abs(value) < 2**53
+            else "nan"
+            if math.isnan(value)
+            else repr(value)
+        )
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {canonical_text(value[key])}" for key in sorted(value)) + "}"
     if isinstance(value, Sequence) and not isinstance(value, bytes):

@@ -43,9 +43,7 @@ class Fragment:
     @classmethod
     def empty(cls) -> Fragment:
         """A fragment without references: the zero of merging."""
-        return cls(
-            (), np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint64), np.empty(0, np.uint32), {}
-        )
+        return cls((), np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint64), np.empty(0, np.uint32), {})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Fragment):
@@ -73,13 +71,16 @@ class Fragment:
         numbers = self.numbers[rows]
         inlined = {n: self.inlined[n] for n in numbers[ids == INLINED].tolist()} if self.inlined else {}
         return Fragment(
-            tuple(self.locations[i] for i in order), numbers, table[ids], self.offsets[rows], self.lengths[rows], inlined
+            tuple(self.locations[i] for i in order),
+            numbers,
+            table[ids],
+            self.offsets[rows],
+            self.lengths[rows],
+            inlined,
         )
 
 
-def fragment_of(
-    manifest: ChunkManifest, grid_shape: tuple[int, ...], start: tuple[int, ...]
-) -> Fragment:
+def fragment_of(manifest: ChunkManifest, grid_shape: tuple[int, ...], start: tuple[int, ...]) -> Fragment:
     """The references of ``manifest``, placed with its first chunk at ``start`` of a grid of ``grid_shape`` chunks.
 
     >>> fragment_of(ChunkManifest.single((1, 2), "a", 0, 4), (3, 2), (1, 0)).numbers.tolist()

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numcodecs.vlen import VLenUTF8
 
-from vz_beam.combine.canonical import canonical_text
+from vz_beam.combine.canonical import canonical_text, is_cftime
 from vz_beam.errors import CombineError
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
 
@@ -23,7 +23,8 @@ TIME_ENCODING = ("units", "calendar", "dtype")
 
 def join_values(pieces: Mapping[tuple[int, ...], xr.Variable], dims: Sequence[str | None]) -> xr.Variable:
     """One variable from pieces keyed by their rank along each of ``dims``; ``None`` stands for dimensions that the
-    variable does not have, along which all keys are the same. Encoding and attributes are the first piece's."""
+    variable does not have, along which all keys are the same. Encoding and attributes are the first piece's.
+    """
     if not dims:
         (variable,) = pieces.values()
         return variable
@@ -36,7 +37,7 @@ def join_values(pieces: Mapping[tuple[int, ...], xr.Variable], dims: Sequence[st
     if dim is None or (len(joined) == 1 and dim in first.dims):
         return first
     if dim not in first.dims:
-        joined = [variable.expand_dims(dim) for variable in joined]
+        joined = [xr.Variable((dim, *v.dims), v.values[np.newaxis], v.attrs, v.encoding) for v in joined]
     values = np.concatenate([variable.values for variable in joined], axis=joined[0].dims.index(dim))
     return xr.Variable(joined[0].dims, values, first.attrs, first.encoding)
 
@@ -58,9 +59,9 @@ def encode_values(
         CombineError: values of a type that no store can hold.
     """
     encoding = {key: variable.encoding[key] for key in TIME_ENCODING if key in variable.encoding}
-    is_time = variable.dtype.kind in "mM" or (variable.dtype.kind == "O" and hasattr(_first(variable), "calendar"))
+    is_time = variable.dtype.kind in "mM" or is_cftime(variable.values)
     if is_time:
-        encoded = _encode_times(name, variable, {**encoding, **(clock or {})})
+        encoded = _encode_times(name, variable, {**encoding, **clock} if clock else encoding)
     else:
         encoded = xr.Variable(variable.dims, variable.values, variable.attrs)
     used = {key: encoded.attrs[key] for key in ("units", "calendar") if is_time and key in encoded.attrs}
@@ -87,11 +88,10 @@ def encode_values(
     return metadata, _raw_chunks(values, chunk_shape), used
 
 
-def check_positions(
-    name: str, dim: str, pieces: Sequence[tuple[str, xr.Variable]], keep: bool = False
-) -> list[str]:
+def check_positions(name: str, dim: str, pieces: Sequence[tuple[str, xr.Variable]], keep: bool = False) -> list[str]:
     """Problems of a dimension coordinate whose pieces, in the order in which they are placed, overlap or run
-    backwards; each names the two files and their values. ``pieces`` are (label, values)."""
+    backwards; each names the two files and their values. ``pieces`` are (label, values).
+    """
     ranges = []
     for label, variable in pieces:
         values = variable.values.ravel()
@@ -126,12 +126,11 @@ def describe_difference(path: str, first: xr.Variable, second: xr.Variable) -> s
     return f"types {first.dtype} and {second.dtype}"
 
 
-def _first(variable: xr.Variable) -> Any:
-    return variable.values.flat[0] if variable.size else None
-
-
 def _encode_times(name: str, variable: xr.Variable, encoding: dict[str, Any]) -> xr.Variable:
-    attempts = [encoding, {key: encoding[key] for key in ("units", "calendar") if key in encoding}]
+    attempts: list[dict[str, Any]] = [
+        encoding,
+        {key: encoding[key] for key in ("units", "calendar") if key in encoding},
+    ]
     if "calendar" in encoding:
         attempts.append({"calendar": encoding["calendar"]})
     attempts.append({})

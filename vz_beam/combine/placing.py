@@ -8,7 +8,7 @@ import xarray as xr
 
 from vz_beam.combine.fragment import Fragment, ShardKey, fragment_of, split_by_shard
 from vz_beam.combine.layout import ArrayLayout, Layout
-from vz_beam.combine.schema import join_path, nodes_of, source_of
+from vz_beam.combine.schema import join_path, nodes_of, source_of, virtual_array
 from vz_beam.errors import CombineError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_manifest import ChunkManifest
@@ -26,15 +26,14 @@ def place(layout: Layout, index: Index, dataset: xr.Dataset | xr.DataTree) -> It
         for name, variable in node.variables.items():
             path = join_path(group, str(name))
             array = layout.arrays.get(path)
-            data = variable._data
-            if array is None or array.is_loaded != (not isinstance(data, ManifestArray)):
+            data = virtual_array(variable)
+            if array is None or array.is_loaded != (data is None):
                 raise CombineError(
                     f"{source_of(dataset, index)}: variable {path!r} is not {'virtual' if array else 'in the layout'}: "
                     "the layout was made from other inputs"
                 )
-            if array.is_loaded or any(numbers[dim] != number for dim, number in array.placed_by.items()):
+            if data is None or any(numbers[dim] != number for dim, number in array.placed_by.items()):
                 continue
-            assert isinstance(data, ManifestArray)
             start = _start(layout, array, group, numbers, tuple(map(str, variable.dims)), data, path)
             if start is None:
                 continue

@@ -41,10 +41,9 @@ def plan_layout(
         CombineError: no input at all.
     """
     if not gathered.present:
-        failed = "; ".join(list(gathered.failed.values())[:3])
-        raise CombineError(
-            f"there is no input to combine: {f'all {len(gathered.failed)} failed, {failed}' if failed else 'the pattern is empty'}"
-        )
+        failures = [gathered.failed[key] for key in sorted(gathered.failed)]
+        why = f"all {len(failures)} failed: {'; '.join(failures[:3])}" if failures else "the pattern is empty"
+        raise CombineError(f"there is no input to combine, {why}")
     numbers = _complete_numbers(gathered)
     if problems := disagreements(gathered):
         raise MismatchError(tuple(problems))
@@ -104,7 +103,7 @@ class _Planner:
                 order = self._by_coordinate(dim, order)
             self.ranks[dim] = {number: rank for rank, number in enumerate(order)}
         self.lengths = {
-            (group, dim): {number: first_witness(variants) for number, variants in by_number.items()}
+            (group, dim): {number: int(first_witness(variants)) for number, variants in by_number.items()}
             for (group, dim), by_number in gathered.lengths.items()
         }
 
@@ -239,7 +238,7 @@ class _Planner:
     ) -> ArrayLayout:
         dims = (*self.gained(known), *known.dims)
         axes = list(self.gathered.operations)
-        pieces = {}
+        pieces: dict[tuple[int, ...], xr.Variable] = {}
         for own, variants in sorted(self.gathered.values[path].items()):
             _, loaded = next(iter(variants.values()))
             key = tuple(self.ranks[d][n] if d in dims and n >= 0 else 0 for d, n in zip(axes, own, strict=True))

@@ -12,7 +12,7 @@ import xarray as xr
 
 from vz_beam.codecs.decoding import decoding_of
 from vz_beam.combine.attributes import MEANING
-from vz_beam.combine.canonical import canonical_text
+from vz_beam.combine.canonical import canonical_text, is_cftime
 from vz_beam.errors import CombineError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes
@@ -94,6 +94,12 @@ def nodes_of(dataset: xr.Dataset | xr.DataTree) -> Iterator[tuple[str, xr.Datase
         yield node.path.strip("/"), node.to_dataset(inherit=False)
 
 
+def virtual_array(variable: xr.Variable) -> ManifestArray | None:
+    """The manifest array that a variable holds; ``None`` where it is loaded."""
+    data: Any = variable.data
+    return data if isinstance(data, ManifestArray) else None
+
+
 def join_path(group: str, name: str) -> str:
     """The path of ``name`` in ``group``; the root group is ``""``."""
     return f"{group}/{name}" if group else name
@@ -105,8 +111,9 @@ def source_of(dataset: xr.Dataset | xr.DataTree, index: Index) -> str:
         if source := node.encoding.get("source"):
             return str(source)
         for variable in node.variables.values():
-            if isinstance(variable._data, ManifestArray) and variable._data.manifest.locations:
-                return variable._data.manifest.locations[0]
+            array = virtual_array(variable)
+            if array is not None and array.manifest.locations:
+                return array.manifest.locations[0]
     return str(index)
 
 
@@ -135,7 +142,7 @@ def _variable_schema(
     order: int, name: str, variable: xr.Variable, node: xr.Dataset, clock: str | None
 ) -> VariableSchema:
     dims = tuple(map(str, variable.dims))
-    data = variable._data
+    array = virtual_array(variable)
     attributes = dict(variable.attrs)
     if "coordinates" not in attributes and "coordinates" in variable.encoding:
         attributes["coordinates"] = variable.encoding["coordinates"]
@@ -144,8 +151,8 @@ def _variable_schema(
     facts["kind"] = "a coordinate" if name in node.coords else "a data variable"
     if clock is not None and "units" not in attributes:
         facts["time units of its raw values"] = clock
-    if isinstance(data, ManifestArray):
-        metadata = replace(data.metadata, attributes=attributes, dimension_names=dims)
+    if array is not None:
+        metadata = replace(array.metadata, attributes=attributes, dimension_names=dims)
         facts |= _storage_facts(metadata)
         return VariableSchema(order, name in node.coords, metadata, dims, variable.shape, _sorted(facts), attributes)
     values = _in_memory(name, variable)
@@ -174,30 +181,23 @@ def _storage_facts(metadata: ArrayMetadata) -> dict[str, str]:
 
 
 def _in_memory(name: str, variable: xr.Variable) -> xr.Variable:
-    if not variable._in_memory:
-        if hasattr(variable._data, "dask"):
-            raise CombineError(
-                f"variable {name!r} is a dask array: call .load() on it, or leave it virtual by not naming it in "
-                "loadable_variables"
-            )
-        variable = variable.copy(deep=False).load()
-    values = np.asarray(variable.values)
-    return xr.Variable(variable.dims, values, variable.attrs, dict(variable.encoding))
+    if variable.chunks is not None:
+        raise CombineError(
+            f"variable {name!r} is a dask array: call .load() on it, or leave it virtual by not naming it in "
+            "loadable_variables"
+        )
+    return xr.Variable(variable.dims, np.asarray(variable.values), variable.attrs, dict(variable.encoding))
 
 
 def _type_family(variable: xr.Variable) -> str:
     kind = variable.dtype.kind
-    if kind == "M" or (kind == "O" and _is_cftime(variable.values)):
+    if kind == "M" or is_cftime(variable.values):
         return "time"
     if kind in "iufb":
         return "numbers"
     return {"c": "complex numbers", "m": "durations", "O": "text", "U": "text", "T": "text", "S": "bytes"}.get(
         kind, str(variable.dtype)
     )
-
-
-def _is_cftime(values: np.ndarray[Any, Any]) -> bool:
-    return bool(values.size) and hasattr(values.flat[0], "calendar")
 
 
 def _digest(variable: xr.Variable) -> str:
@@ -222,11 +222,11 @@ def _bounds_of_times(node: xr.Dataset) -> dict[str, str]:
     """Virtual bounds variables of loaded times, which hold numbers in the units of their file's time."""
     clocks: dict[str, str] = {}
     for name, variable in node.variables.items():
-        if isinstance(variable._data, ManifestArray) or "units" not in variable.encoding:
+        if virtual_array(variable) is not None or "units" not in variable.encoding:
             continue
         for key in ("bounds", "climatology"):
             bounds = variable.attrs.get(key, variable.encoding.get(key))
-            if bounds in node.variables and isinstance(node.variables[bounds]._data, ManifestArray):
+            if bounds in node.variables and virtual_array(node.variables[bounds]) is not None:
                 units, calendar = variable.encoding["units"], variable.encoding.get("calendar", "standard")
                 clocks[str(bounds)] = f"{canonical_text(units)} of {name!r}, calendar {canonical_text(calendar)}"
     return clocks

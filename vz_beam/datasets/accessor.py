@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import xarray as xr
 
@@ -13,19 +13,15 @@ from vz_beam.combine.fragment import Fragment, ShardKey, split_by_shard
 from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
 from vz_beam.combine.placing import place
 from vz_beam.combine.planning import plan_layout
-from vz_beam.combine.schema import nodes_of, schema_of
+from vz_beam.combine.schema import nodes_of, schema_of, virtual_array
 from vz_beam.errors import InputError
-from vz_beam.manifests.array import ManifestArray
 from vz_beam.patterns.index import Index
 from vz_beam.writers.dataset_references import kerchunk_dict
 from vz_beam.writers.writer import find_writer, write_store
 
-T = TypeVar("T", xr.Dataset, xr.DataTree)
 
-
-class _VirtualAccessor(Generic[T]):
-    def __init__(self, data: T) -> None:
-        self._data = data
+class _VirtualAccessor:
+    _data: xr.Dataset | xr.DataTree
 
     @property
     def nbytes(self) -> int:
@@ -33,25 +29,14 @@ class _VirtualAccessor(Generic[T]):
         total = 0
         for _, node in nodes_of(self._data):
             for variable in node.variables.values():
-                data = variable._data
-                total += data.manifest.nbytes if isinstance(data, ManifestArray) else variable.nbytes
+                array = virtual_array(variable)
+                total += variable.nbytes if array is None else array.manifest.nbytes
         return total
 
     def nrefs(self) -> int:
         """Number of references, inlined chunks included and missing chunks left out."""
-        return sum(
-            variable._data.manifest.nrefs
-            for _, node in nodes_of(self._data)
-            for variable in node.variables.values()
-            if isinstance(variable._data, ManifestArray)
-        )
-
-    def rename_paths(self, new: str | Callable[[str], str]) -> T:
-        """The same data with references into other files: one URL for all, or a function of each distinct URL."""
-        if isinstance(self._data, xr.Dataset):
-            return _renamed(self._data, new)
-        nodes = {f"/{path}": _renamed(node, new) for path, node in nodes_of(self._data)}
-        return xr.DataTree.from_dict(nodes, name=self._data.name)
+        arrays = (virtual_array(v) for _, node in nodes_of(self._data) for v in node.variables.values())
+        return sum(array.manifest.nrefs for array in arrays if array is not None)
 
     def to_kerchunk(
         self,
@@ -97,23 +82,40 @@ class _VirtualAccessor(Generic[T]):
         return layout, dict(place(layout, index, self._data))
 
 
-@xr.register_dataset_accessor("vz")
-class VirtualDatasetAccessor(_VirtualAccessor[xr.Dataset]):
-    """``ds.vz``."""
+class VirtualDatasetAccessor(_VirtualAccessor):
+    """``ds.vz``: references of a dataset."""
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self._data: xr.Dataset = dataset
+
+    def rename_paths(self, new: str | Callable[[str], str]) -> xr.Dataset:
+        """The same data with references into other files: one URL for all, or a function of each distinct URL."""
+        return _renamed(self._data, new)
 
 
-@xr.register_datatree_accessor("vz")
-class VirtualDataTreeAccessor(_VirtualAccessor[xr.DataTree]):
-    """``tree.vz``."""
+class VirtualDataTreeAccessor(_VirtualAccessor):
+    """``tree.vz``: references of a tree."""
+
+    def __init__(self, tree: xr.DataTree) -> None:
+        self._data: xr.DataTree = tree
+
+    def rename_paths(self, new: str | Callable[[str], str]) -> xr.DataTree:
+        """As for a dataset, in every node."""
+        nodes = {f"/{path}": _renamed(node, new) for path, node in nodes_of(self._data)}
+        return xr.DataTree.from_dict(nodes, name=self._data.name)
+
+
+xr.register_dataset_accessor("vz")(VirtualDatasetAccessor)  # type: ignore[no-untyped-call]
+xr.register_datatree_accessor("vz")(VirtualDataTreeAccessor)  # type: ignore[no-untyped-call]
 
 
 def _renamed(dataset: xr.Dataset, new: str | Callable[[str], str]) -> xr.Dataset:
-    changed = {
-        name: variable._replace(data=variable._data.rename_paths(new))
-        for name, variable in dataset.variables.items()
-        if isinstance(variable._data, ManifestArray)
-    }
-    return dataset.assign(changed)
+    renamed = dataset.copy(deep=False)
+    for name, variable in dataset.variables.items():
+        array = virtual_array(variable)
+        if array is not None:
+            renamed[name] = xr.Variable(variable.dims, array.rename_paths(new), variable.attrs, variable.encoding)
+    return renamed
 
 
 def _shards(layout: Layout, fragments: Mapping[str, Fragment]) -> dict[ShardKey, Fragment]:

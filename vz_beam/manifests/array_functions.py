@@ -101,7 +101,9 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
     dtypes |= {x for x in arrays_and_dtypes if isinstance(x, np.dtype)}
     if len(dtypes) != 1:
         raise ManifestError(f"virtual arrays cannot be converted, and their types differ: {sorted(map(str, dtypes))}")
-    return dtypes.pop()
+    (dtype,) = dtypes
+    assert isinstance(dtype, np.dtype)
+    return dtype
 
 
 @_implements(np.full_like)
@@ -174,10 +176,13 @@ def _assemble(
 ) -> ManifestArray:
     """One array whose columns are those of ``arrays``, arranged; inlined chunks follow by their numbers."""
     table: dict[str, int] = {}
-    ids, numbers, chunks = [], [], []
+    ids, numbers = [], []
+    chunks: list[bytes] = []
     for array in arrays:
         manifest = array.manifest
-        known = np.array([table.setdefault(url, len(table)) for url in manifest.locations] + [INLINED, MISSING], np.int32)
+        known = np.array(
+            [table.setdefault(url, len(table)) for url in manifest.locations] + [INLINED, MISSING], np.int32
+        )
         ids.append(known[manifest.location_ids])
         places = np.full(manifest.grid_shape, -1, np.int64)
         for number, data in manifest.inlined.items():

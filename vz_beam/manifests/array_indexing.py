@@ -56,12 +56,10 @@ def index_array(array: ManifestArray, indexer: Any) -> ManifestArray:
         chosen = np.asarray(numbers).ravel()
         kept = np.flatnonzero(manifest.location_ids.ravel()[chosen] == INLINED)
         inlined = {int(new): manifest.inlined[int(chosen[new])] for new in kept}
-    columns = (np.asarray(c[where]) for c in (manifest.location_ids, manifest.offsets, manifest.lengths))
+    ids, offsets, lengths = (np.asarray(c[where]) for c in (manifest.location_ids, manifest.offsets, manifest.lengths))
     names = array.metadata.dimension_names if len(shape) == array.ndim and None not in entries else None
-    metadata = replace(
-        array.metadata, shape=tuple(shape), chunk_shape=tuple(chunk_shape), dimension_names=names
-    )
-    return type(array)(metadata, ChunkManifest.from_columns(manifest.locations, *columns, inlined))
+    metadata = replace(array.metadata, shape=tuple(shape), chunk_shape=tuple(chunk_shape), dimension_names=names)
+    return type(array)(metadata, ChunkManifest.from_columns(manifest.locations, ids, offsets, lengths, inlined))
 
 
 def _complete(indexer: Any, ndim: int) -> list[Any]:

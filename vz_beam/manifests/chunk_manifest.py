@@ -262,7 +262,7 @@ class ChunkManifest:
         """Which chunks of two manifests of one grid shape are the same, bool[grid_shape]."""
         ours = {url: number for number, url in enumerate(self.locations)}
         table = np.array([ours.get(url, -9) for url in other.locations] + [INLINED, MISSING], dtype=np.int32)
-        same = (self.location_ids == table[other.location_ids]) & (self.offsets == other.offsets)
+        same: NDArray[np.bool_] = (self.location_ids == table[other.location_ids]) & (self.offsets == other.offsets)
         same &= self.lengths == other.lengths
         for number, data in self.inlined.items():
             if same.flat[number]:
@@ -301,7 +301,7 @@ class ChunkManifest:
         if not isinstance(new, str) and not callable(new):
             raise TypeError(f"new paths must be a str or a function of a path, not {type(new).__name__}")
         urls = [new if isinstance(new, str) else new(url) for url in self.locations]
-        distinct = {url: None for url in urls}
+        distinct = dict.fromkeys(urls)
         numbers = {url: number for number, url in enumerate(distinct)}
         table = np.array([numbers[url] for url in urls] + [INLINED, MISSING], dtype=np.int32)
         return ChunkManifest.from_columns(

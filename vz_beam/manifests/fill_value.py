@@ -51,7 +51,7 @@ def encode_fill(value: Any, dtype: np.dtype[Any]) -> Any:
         return [_encode_float(float(scalar.real)), _encode_float(float(scalar.imag))]
     if dtype.kind in "Mm":
         return int(scalar.view(np.int64))
-    data = scalar[()] if dtype.kind == "S" else scalar.tobytes()
+    data = scalar.tobytes().rstrip(b"\0") if dtype.kind == "S" else scalar.tobytes()
     return base64.standard_b64encode(data).decode()
 
 

@@ -136,7 +136,7 @@ def array_filters(metadata: ArrayMetadata) -> list[dict[str, Any]]:
 
 def _filter(codec: Codec) -> dict[str, Any]:
     name, configuration = codec.name, dict(codec.configuration)
-    if name in _SAME_IN_NUMCODECS or name.startswith("vz_beam."):
+    if name in _SAME_IN_NUMCODECS or name.startswith(("vz_beam.", "imagecodecs_")):
         return {"id": name, **configuration}
     if name.startswith("numcodecs."):
         return {"id": name.removeprefix("numcodecs."), **configuration}
@@ -166,7 +166,7 @@ def _struct_text(dtype: np.dtype[Any]) -> Any:
 
 
 def _integer_fill(value: Any, dtype: np.dtype[Any]) -> Any:
-    """``value`` in ``dtype``, the bits kept where only the sign differs (``_Unsigned``); ``None`` where it cannot be."""
+    """``value`` in ``dtype``, the bits kept where only the sign differs (``_Unsigned``); ``None``: it does not fit."""
     if isinstance(value, (str, bytes, list, tuple)) or not np.isfinite(value) or int(value) != value:
         return None
     number, bits = int(value), 8 * dtype.itemsize

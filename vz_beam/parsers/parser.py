@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
+from vz_beam import storage
 from vz_beam.errors import FormatError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.plugins import Plugins, find_plugins
 from vz_beam.storage.byte_source import ByteSource, open_source
-from vz_beam.storage.manifest_store import ManifestStore
+
+if TYPE_CHECKING:
+    from vz_beam.storage.manifest_store import ManifestStore
 
 HEAD_BYTES = 2**14
 """What parsers see of a file to know it: HDF5 has its signature as far as 8 KiB from the start in practice."""
@@ -56,7 +59,7 @@ class CallableParser:
             group = self.parse(source)
         finally:
             source.close()
-        return ManifestStore(group, registry=registry)
+        return storage.ManifestStore(group, registry=registry)
 
 
 def known_parsers() -> Plugins:

@@ -141,10 +141,10 @@ def pattern_from_names(
     size = math.prod(map(len, keys.values()))
     if size > len(places) and not allow_gaps:
         absent = (_place(names, place) for place in itertools.product(*keys.values()) if place not in places)
+        shown = _some(list(itertools.islice(absent, _SHOWN)), size - len(places))
         raise PatternError(
-            f"{name_pattern!r} makes {size} places of {len(places)} files; "
-            f"{_some(list(itertools.islice(absent, _SHOWN)), size - len(places))} without a file. Way out: add the files, "
-            "or allow_gaps=True leaves these places out"
+            f"{name_pattern!r} makes {size} places of {len(places)} files; {shown} without a file. "
+            "Way out: add the files, or allow_gaps=True leaves these places out"
         )
     dims = _dimensions(keys, concat_dim, name_pattern)
     files = NamedFiles(names.fields, places)
@@ -169,7 +169,8 @@ def _read_places(urls: Iterable[str], names: NamePattern) -> dict[tuple[str, ...
     if misfits:
         raise PatternError(
             f"{len(misfits)} of {len(misfits) + len(places)} names do not fit {names.text!r}: "
-            f"{_some([repr(url) for url in misfits[:_SHOWN]], len(misfits))}. Way out: a name_pattern that fits, or a narrower list"
+            f"{_some([repr(url) for url in misfits[:_SHOWN]], len(misfits))}. "
+            "Way out: a name_pattern that fits, or a narrower list"
         )
     return places
 

@@ -69,7 +69,8 @@ def _position(dimension: Any, position: Any) -> Position:
     known = _OPERATIONS.get(str(operation).lower())
     if known is None:
         raise PatternError(
-            f"dimension {dimension.name!r} has the operation {operation!r}; vz_beam joins ('concat') and merges ('merge')"
+            f"dimension {dimension.name!r} has the operation {operation!r}; "
+            "vz_beam joins ('concat') and merges ('merge')"
         )
     if getattr(position, "indexed", False):
         raise PatternError(

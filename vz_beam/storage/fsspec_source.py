@@ -13,7 +13,7 @@ from vz_beam.storage.object_source import GAP_BYTES, MAX_BYTES
 from vz_beam.storage.open_handle import OpenHandle
 from vz_beam.storage.range_plan import plan_ranges
 from vz_beam.storage.source_errors import filesystem_error
-from vz_beam.storage.source_ranges import checked_data, checked_range, checked_ranges, truncated
+from vz_beam.storage.source_ranges import checked_data, checked_end, checked_range, checked_ranges
 from vz_beam.storage.storage_options import filesystem_options
 from vz_beam.storage.urls import scheme_of, source_url
 
@@ -61,8 +61,8 @@ class FsspecSource(OpenHandle):
         start, stop = checked_range(self.url, start, stop)
         if start == stop:
             return b""
-        if stop > self.size():  # what lies past the end is an error in one filesystem and empty in another
-            raise truncated(self.url, start, stop, self.size())
+        # What lies past the end is an error in one filesystem and empty in another.
+        checked_end(self.url, [(start, stop)], self.size())
         try:
             with self._lock:
                 data = bytes(self._filesystem.cat_file(self._path, start=start, end=stop))
@@ -73,10 +73,10 @@ class FsspecSource(OpenHandle):
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range, from coalesced requests in one call of ``cat_ranges``."""
         wanted = checked_ranges(self.url, ranges)
+        if not wanted:
+            return []
+        checked_end(self.url, wanted, self.size())
         plan = plan_ranges(wanted, gap_bytes=GAP_BYTES, max_bytes=MAX_BYTES)
-        for start, stop in wanted:
-            if start < stop and stop > self.size():
-                raise truncated(self.url, start, stop, self.size())
         starts = [start for start, _ in plan.fetches]
         stops = [stop for _, stop in plan.fetches]
         try:
@@ -120,7 +120,7 @@ class FsspecSource(OpenHandle):
 
 
 def filesystem_and_path(url: str, storage_options: Mapping[str, Any] | None = None) -> tuple[Any, str]:
-    """fsspec's filesystem for a canonical URL or chain, and the path in it.
+    """The filesystem of fsspec for a canonical URL or chain, and the path in it.
 
     Raises:
         InputError: an unknown protocol, a package that is not installed, options of obstore.

@@ -12,7 +12,7 @@ from vz_beam.errors import SourceError, VzBeamError
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.open_handle import OpenHandle
 from vz_beam.storage.source_errors import filesystem_error, not_found
-from vz_beam.storage.source_ranges import checked_data, checked_range
+from vz_beam.storage.source_ranges import checked_data, checked_end, checked_range
 from vz_beam.storage.url_secrets import shown
 from vz_beam.storage.urls import local_path_of
 
@@ -55,14 +55,14 @@ class LocalSource(OpenHandle):
         """The bytes ``start`` to ``stop``; TruncatedFileError where the file has fewer."""
         start, stop = checked_range(self.url, start, stop)
         try:
+            if stop > self._size and start < stop:  # pread would take the memory first, and a broken length can be any
+                checked_end(self.url, [(start, stop)], os.fstat(self._descriptor).st_size)
             data = os.pread(self._descriptor, stop - start, start)
             while start + len(data) < stop and (more := self._more(start + len(data), stop)):
                 data += more
-        except OverflowError:
-            data = b""  # beyond what any file can hold: a broken offset, told as a file that is too short
         except OSError as error:
             raise self._read_error(error) from error
-        return checked_data(self.url, start, stop, data, max(self._size, start + len(data)) if data else self._size)
+        return checked_data(self.url, start, stop, data)
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range; not coalesced, since planning costs more than ``pread`` of what is cached."""

@@ -11,7 +11,7 @@ from vz_beam.storage.object_stores import check_process, request_pool
 from vz_beam.storage.open_handle import OpenHandle
 from vz_beam.storage.range_plan import plan_ranges
 from vz_beam.storage.source_errors import object_error
-from vz_beam.storage.source_ranges import checked_data, checked_range, checked_ranges, truncated
+from vz_beam.storage.source_ranges import checked_end, checked_range, checked_ranges, truncated
 
 GAP_BYTES = 128 * 1024
 """Nearer ranges are fetched as one: less than one of 16 connections side by side brings in a round trip of 20 ms."""
@@ -66,12 +66,12 @@ class ObjectSource(OpenHandle):
         if start == stop:
             return b""
         store = self._open_store()
+        if stop - start > MAX_BYTES:
+            checked_end(self.url, [(start, stop)], self.size())
         try:
             data = bytes(store.get_range(self._key, start=start, end=stop))
-        except OverflowError:
-            raise truncated(self.url, start, stop, self.size()) from None
         except Exception as error:
-            if any(words in str(error) for words in _PAST_END):
+            if isinstance(error, OverflowError) or any(words in str(error) for words in _PAST_END):
                 raise truncated(self.url, start, stop, self.size()) from None
             raise object_error(error, self.url) from None
         if len(data) < stop - start:
@@ -83,10 +83,8 @@ class ObjectSource(OpenHandle):
         wanted = checked_ranges(self.url, ranges)
         if len(wanted) == 1 and wanted[0][1] - wanted[0][0] <= MAX_BYTES:
             return [self.read(*wanted[0])]
-        if self._head is not None:
-            for start, stop in wanted:
-                if start < stop and stop > self._head.size:
-                    raise truncated(self.url, start, stop, self._head.size)
+        if self._head is not None or any(stop - start > MAX_BYTES for start, stop in wanted):
+            checked_end(self.url, wanted, self.size())
         # Not get_ranges: it joins whatever is up to 1 MiB apart, and so undoes this plan (obstore 0.12).
         plan = plan_ranges(wanted, gap_bytes=GAP_BYTES, max_bytes=MAX_BYTES)
         if len(plan.fetches) <= 1:

@@ -33,7 +33,7 @@ _POOLS: dict[int, ThreadPoolExecutor] = {}
 
 
 def object_store(url: str, storage_options: Mapping[str, Any] | None = None) -> tuple[ObjectStore, str]:
-    """obstore's store for a canonical URL, and the key in it.
+    """The store of obstore for a canonical URL, and the key in it.
 
     ``memory://`` is one store for the whole process; it is not that of fsspec.
 

@@ -21,9 +21,8 @@ class Registry(Protocol):
         ...
 
 
-type_of_stores = Mapping[str, Any]
-Stores = Registry | type_of_stores | Callable[[], "Registry | Mapping[str, Any]"]
-"""What is taken wherever stores are asked for. A function is called on the worker: it pickles, and stores should not."""
+Stores = Registry | Mapping[str, Any] | Callable[[], "Registry | Mapping[str, Any]"]
+"""What is taken where stores are asked for. A function is called on the worker: it pickles, and stores should not."""
 
 
 class PrefixRegistry:
@@ -36,10 +35,7 @@ class PrefixRegistry:
     __slots__ = ("_stores",)
 
     def __init__(self, stores: Mapping[str, Any]) -> None:
-        prefixes = {canonical_url(prefix.rstrip("/") or "/") if "://" not in prefix else prefix for prefix in stores}
-        if len(prefixes) < len(stores):
-            raise InputError(f"two stores stand for one URL prefix: {sorted(map(shown, stores))}")
-        self._stores = [(root_and_key(_as_prefix(prefix)), store) for prefix, store in stores.items()]
+        self._stores = [(root_and_key(canonical_url(prefix)), store) for prefix, store in stores.items()]
         self._stores.sort(key=lambda item: -len(_segments(item[0][1])))
 
     def resolve(self, url: str) -> tuple[Any, str]:
@@ -88,7 +84,9 @@ def resolve(registry: Registry, url: str) -> tuple[Any, str]:
         return registry.resolve(url)
     is_http = url.startswith(("http://", "https://"))
     if is_http and urlsplit(url).query:
-        raise InputError(f"{shown(url)}: stores of a registry cannot say a query. Way out: open it without the registry")
+        raise InputError(
+            f"{shown(url)}: stores of a registry cannot say a query. Way out: open it without the registry"
+        )
     cut = re.search(r"[#?%;]", url)
     head = url[: url.rindex("/", 0, cut.start() if cut else len(url)) + 1]
     try:
@@ -100,10 +98,6 @@ def resolve(registry: Registry, url: str) -> tuple[Any, str]:
         raise InputError(f"{shown(url)}: the registry gave {path!r} for a file named 'x' in the same folder")
     tail = url[len(head) :]
     return store, path[:-1] + (unquote(tail) if is_http else tail)
-
-
-def _as_prefix(prefix: str) -> str:
-    return canonical_url(prefix) if "://" not in prefix or len(prefix.split("://")[1]) else prefix
 
 
 def _segments(key: str) -> list[str]:

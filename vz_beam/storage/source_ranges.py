@@ -42,6 +42,19 @@ def checked_data(url: str, start: int, stop: int, data: bytes, size: int | None 
     return data
 
 
+def checked_end(url: str, ranges: Sequence[tuple[int, int]], size: int) -> None:
+    """Nothing, where all ranges lie in a file of ``size`` bytes.
+
+    Checked before anything is planned or allocated: a broken length may be that of no memory.
+
+    Raises:
+        TruncatedFileError: a range that ends behind the file.
+    """
+    for start, stop in ranges:
+        if start < stop and stop > size:
+            raise truncated(url, start, stop, size)
+
+
 def checked_ranges(url: str, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Every range as plain integers; see :func:`checked_range`."""
     return [checked_range(url, start, stop) for start, stop in ranges]

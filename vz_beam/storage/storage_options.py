@@ -68,10 +68,12 @@ _OBJECT_WORD_FOR = {
     },
 }
 _NEEDLESS_WORDS = frozenset(
-    "asynchronous batch_size block_size cache_options cache_regions cache_type default_block_size default_cache_type "
-    "default_fill_cache fill_cache listings_expiry_time loop max_paths mode skip_instance_cache "
-    "use_listings_cache".split()
-)
+    {
+        "asynchronous", "batch_size", "block_size", "cache_options", "cache_regions", "cache_type",
+        "default_block_size", "default_cache_type", "default_fill_cache", "fill_cache", "listings_expiry_time", "loop",
+        "max_paths", "mode", "skip_instance_cache", "use_listings_cache",
+    }
+)  # fmt: skip
 
 _FSSPEC_WORD_FOR = {
     "s3": {

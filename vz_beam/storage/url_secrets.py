@@ -11,7 +11,9 @@ _PASSWORD = re.compile(r"^(?!abfss?:|wasbs?:)[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*@
 
 # The words of a signature, by the one word that shows that the query is signed: Azure's are too short to drop alone.
 _SIGNED = {
-    "sig": frozenset("sv ss srt sp se st spr sr sip sig skoid sktid skt ske sks skv sdd saoid suoid scid ses".split()),
+    "sig": frozenset(
+        {"sv", "ss", "srt", "sp", "se", "st", "spr", "sr", "sip", "sig", "skoid", "sktid", "skt", "ske", "sks", "skv"}
+    ),
     "signature": frozenset({"signature", "expires", "awsaccesskeyid", "googleaccessid", "key-pair-id", "policy"}),
 }
 _SIGNED_PREFIXES = ("x-amz-", "x-goog-")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apache_beam import coders
+from apache_beam.coders.typecoders import registry
 
 from vz_beam.combine.fragment import ShardKey
 from vz_beam.patterns.index import Index
@@ -57,5 +58,5 @@ class ShardKeyCoder(coders.Coder):
         return hash(type(self))
 
 
-coders.registry.register_coder(Index, IndexCoder)
-coders.registry.register_coder(ShardKey, ShardKeyCoder)
+registry.register_coder(Index, IndexCoder)
+registry.register_coder(ShardKey, ShardKeyCoder)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import xarray as xr
+from apache_beam.pvalue import PCollection
 
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.fragment import Fragment, ShardKey
@@ -16,15 +17,14 @@ from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import FailedInput, InputSchema, schema_of
 from vz_beam.errors import InputError
 from vz_beam.patterns.index import Index
-from vz_beam.transforms.opening import Opened
 
 
 class Combined(NamedTuple):
     """The two streams of combining; they go into ``WriteReferences`` as they are."""
 
-    layout: beam.PCollection[Layout]
-    fragments: beam.PCollection[tuple[ShardKey, Fragment]]
-    failures: beam.PCollection[FailedInput]
+    layout: PCollection[Layout]
+    fragments: PCollection[tuple[ShardKey, Fragment]]
+    failures: PCollection[FailedInput]
 
 
 class CombineManifests(beam.PTransform[Any, Combined]):
@@ -78,9 +78,9 @@ class CombineManifests(beam.PTransform[Any, Combined]):
                 | "Plan" >> beam.Map(plan_layout, chunks_per_shard=self._chunks_per_shard, order_by=self._order_by)
             )
         layout = layout | "Layout" >> beam.Map(lambda planned: planned).with_output_types(Layout)
-        fragments = datasets | "Place" >> beam.FlatMap(_place, layout=beam.pvalue.AsSingleton(layout)).with_output_types(
-            tuple[ShardKey, Fragment]
-        )
+        fragments = datasets | "Place" >> beam.FlatMap(
+            _place, layout=beam.pvalue.AsSingleton(layout)
+        ).with_output_types(tuple[ShardKey, Fragment])
         return Combined(layout, fragments, failures)
 
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import xarray as xr
+from apache_beam.metrics.metric import Metrics
+from apache_beam.pvalue import PCollection
 
 from vz_beam.combine.schema import FailedInput
 from vz_beam.datasets.opening import open_virtual_dataset
@@ -27,8 +29,8 @@ FAILED = "failed"
 class Opened(NamedTuple):
     """What opening gives with ``errors="collect"``; it goes into ``CombineManifests`` as it is."""
 
-    datasets: beam.PCollection[tuple[Index, xr.Dataset]]
-    failures: beam.PCollection[FailedInput]
+    datasets: PCollection[tuple[Index, xr.Dataset]]
+    failures: PCollection[FailedInput]
 
 
 class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
@@ -83,7 +85,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
             progress or ProgressLog(None),
         )
 
-    def expand(self, inputs: beam.PCollection[tuple[Any, str]]) -> Any:
+    def expand(self, inputs: PCollection[tuple[Any, str]]) -> Any:
         """The datasets, or an :class:`Opened`."""
         indexed = inputs | "Index" >> beam.MapTuple(_indexed).with_output_types(tuple[Index, str])
         if self._max_concurrency is None:
@@ -125,8 +127,8 @@ class _OpenFile(beam.DoFn):
         self._errors = errors
         self._attempts = attempts
         self._progress = progress
-        self._opened = beam.metrics.Metrics.counter("vz_beam", "files_opened")
-        self._failed = beam.metrics.Metrics.counter("vz_beam", "files_failed")
+        self._opened = Metrics.counter("vz_beam", "files_opened")
+        self._failed = Metrics.counter("vz_beam", "files_failed")
 
     def process(self, element: tuple[Index, str]) -> Iterator[Any]:
         index, url = element
@@ -135,7 +137,7 @@ class _OpenFile(beam.DoFn):
                 dataset = self._open(url)
             except TransientSourceError as error:
                 if attempt < self._attempts:
-                    time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                    time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
                     continue
                 yield self._failure(index, url, error, attempt)
             except Exception as error:  # returned as an output, or raised: never dropped

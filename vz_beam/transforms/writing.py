@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.pvalue import PCollection
 
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
@@ -15,11 +16,10 @@ from vz_beam.errors import InputError
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms.combining import Combined
 from vz_beam.transforms.held_options import HeldOptions
-from vz_beam.transforms.local_runner import check_runner
+from vz_beam.transforms.runners import check_runner
 from vz_beam.writers.failures import record_failures
-from vz_beam.writers.writer import ShardReceipt, StoreSummary, Writer, find_writer
-
-MODES = ("create", "overwrite")
+from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
+from vz_beam.writers.writer import Writer, WriteTarget, find_writer
 
 
 class WriteReferences(beam.PTransform[Any, Any]):
@@ -47,26 +47,25 @@ class WriteReferences(beam.PTransform[Any, Any]):
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if mode == "append" or append_dim is not None:
-            raise InputError("mode='append' is not in this version of vz_beam; it has 'create' and 'overwrite'")
-        if mode not in MODES:
-            raise InputError(f"mode={mode!r} is not one of {', '.join(map(repr, MODES))}")
+        if append_dim is not None:
+            raise InputError("append_dim is not in this version of vz_beam: mode is 'create' or 'overwrite'")
         name = os.fspath(store)
         root = getattr(target_root, "root_path", target_root)
         if root is not None:
             name = f"{os.fspath(root).rstrip('/')}/{name.lstrip('/')}"
-        self._url = canonical_url(name)
-        self._writer = find_writer(self._url, format)
-        self._mode = mode
+        self._target = WriteTarget(canonical_url(name), mode)
+        self._writer = find_writer(self._target.url, format)
         self._options = HeldOptions(storage_options)
 
-    def expand(self, combined: Combined) -> beam.PCollection[StoreSummary]:
+    def expand(self, combined: Combined) -> PCollection[StoreSummary]:
         """The summary of the written store."""
         if not isinstance(combined, tuple) or len(combined) != 3:
-            raise InputError("WriteReferences takes what CombineManifests gives: pcoll | CombineManifests() | WriteReferences(...)")
+            raise InputError(
+                "WriteReferences takes what CombineManifests gives: ... | CombineManifests() | WriteReferences()"
+            )
         layout, fragments, failures = combined
         check_runner(layout.pipeline.runner)
-        step = (self._writer, self._url, self._mode, self._options)
+        step = (self._writer, self._target, self._options)
         begun = layout | "Begin" >> beam.Map(_begin, *step).with_output_types(Layout)
         planned = begun | "Shards" >> beam.FlatMap(_planned_shards).with_output_types(tuple[ShardKey, Fragment])
         receipts = (
@@ -77,13 +76,9 @@ class WriteReferences(beam.PTransform[Any, Any]):
             | "All receipts" >> beam.CombineGlobally(_GatherList())
         )
         failed = failures | "All failures" >> beam.CombineGlobally(_GatherList())
-        return (
-            receipts
-            | "Commit"
-            >> beam.Map(
-                _commit, beam.pvalue.AsSingleton(begun), beam.pvalue.AsSingleton(failed), *step
-            ).with_output_types(StoreSummary)
-        )
+        commit = beam.Map(_commit, beam.pvalue.AsSingleton(begun), beam.pvalue.AsSingleton(failed), *step)
+        summaries: PCollection[StoreSummary] = receipts | "Commit" >> commit.with_output_types(StoreSummary)
+        return summaries
 
 
 class _GatherList(beam.CombineFn):
@@ -105,8 +100,8 @@ def _planned_shards(layout: Layout) -> Iterable[tuple[ShardKey, Fragment]]:
     return ((key, Fragment.empty()) for key in layout.shard_keys())
 
 
-def _begin(layout: Layout, writer: Writer, url: str, mode: str, options: HeldOptions) -> Layout:
-    writer.begin(url, layout, mode=mode, storage_options=options.storage_options)
+def _begin(layout: Layout, writer: Writer, target: WriteTarget, options: HeldOptions) -> Layout:
+    writer.begin(target, layout, options.storage_options)
     return layout
 
 
@@ -114,13 +109,12 @@ def _write_shard(
     shard: tuple[ShardKey, Iterable[Fragment]],
     layout: Layout,
     writer: Writer,
-    url: str,
-    mode: str,
+    target: WriteTarget,
     options: HeldOptions,
 ) -> ShardReceipt:
     key, fragments = shard
     merged = merge_fragments(fragments, key.path)
-    return writer.write_shard(url, layout, key, merged, mode=mode, storage_options=options.storage_options)
+    return writer.write_shard(target, layout, key, merged, options.storage_options)
 
 
 def _commit(
@@ -128,9 +122,8 @@ def _commit(
     layout: Layout,
     failures: list[FailedInput],
     writer: Writer,
-    url: str,
-    mode: str,
+    target: WriteTarget,
     options: HeldOptions,
 ) -> StoreSummary:
-    summary = writer.commit(url, layout, receipts, mode=mode, storage_options=options.storage_options)
+    summary = writer.commit(target, layout, receipts, options.storage_options)
     return record_failures(summary, failures, options.storage_options)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vz_beam.combine.fragment import Fragment
 from vz_beam.combine.layout import Layout
@@ -39,18 +40,27 @@ def metadata_texts(layout: Layout) -> Iterator[tuple[str, str]]:
         yield key, json.dumps(document, ensure_ascii=False)
 
 
+def chunk_keys(path: str, numbers: NDArray[np.int64], grid_shape: tuple[int, ...]) -> Iterator[str]:
+    """Keys of the chunks with these C-order numbers; that of a scalar's chunk is ``<array>/0``.
+
+    >>> list(chunk_keys("v", np.array([5]), (2, 3))), list(chunk_keys("v", np.array([0]), ()))
+    (['v/1.2'], ['v/0'])
+    """
+    indexes = np.unravel_index(numbers, grid_shape) if grid_shape else (np.zeros(len(numbers), np.int64),)
+    parts = [map(str, index.tolist()) for index in indexes]
+    return (f"{path}/{'.'.join(index)}" for index in zip(*parts, strict=True))
+
+
 def chunk_references(rows: ShardRows, grid_shape: tuple[int, ...]) -> Iterator[tuple[str, Reference]]:
-    """Key and reference of every chunk that is not missing. The key of a scalar's chunk is ``<array>/0``.
+    """Key and reference of every chunk that is not missing.
 
     URLs with braces stand as they are: readers expand templates only in files that define some (measured
     with fsspec 2026.9).
     """
     here = np.flatnonzero(rows.location_ids != MISSING)
     ids, offsets, lengths = (column[here].tolist() for column in (rows.location_ids, rows.offsets, rows.lengths))
-    indexes = np.unravel_index(here + rows.start, grid_shape) if grid_shape else (np.zeros(len(here), np.int64),)
-    parts = [list(map(str, index.tolist())) for index in indexes]
-    for row, location, offset, length, *index in zip(here.tolist(), ids, offsets, lengths, *parts, strict=True):
-        key = f"{rows.key.path}/{'.'.join(index)}"
+    keys = chunk_keys(rows.key.path, here + rows.start, grid_shape)
+    for key, row, location, offset, length in zip(keys, here.tolist(), ids, offsets, lengths, strict=True):
         if location == INLINED:
             yield key, "base64:" + base64.b64encode(rows.inlined[row]).decode()
         else:

@@ -6,13 +6,17 @@ Source: https://fsspec.github.io/kerchunk/spec.html, version 1, without template
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
-from vz_beam.errors import IncompleteStoreError, StoreExistsError, UnsupportedError
-from vz_beam.writers.dataset_references import chunk_references, metadata_texts
+from vz_beam.errors import IncompleteStoreError, SourceNotFoundError, StoreExistsError, UnsupportedError
+from vz_beam.writers.dataset_references import chunk_keys, chunk_references, metadata_texts
 from vz_beam.writers.kerchunk_metadata import store_metadata
 from vz_beam.writers.receipts import check_receipts, summarize
 from vz_beam.writers.shard_rows import shard_rows
@@ -60,7 +64,7 @@ class KerchunkJSONWriter:
         data = "\n".join(lines).encode()
         staging = open_staging(target, storage_options)
         staging.parent.sub(staging.building).write(_part_key(key), data)
-        return rows.receipt(len(data))
+        return rows.receipt(data)
 
     def commit(
         self,
@@ -72,57 +76,69 @@ class KerchunkJSONWriter:
         """See :meth:`vz_beam.writers.writer.Writer.commit`."""
         staging = open_staging(target, storage_options)
         counted = check_receipts(layout, receipts, target.url)
-        references = sum(receipt.rows for receipt in counted.values())
-        nbytes = _published_nbytes(staging, layout, references)
-        if nbytes is None:
-            data = _join(staging, layout, counted, target)
+        parts = staging.parent.sub(staging.building)
+        absent = [key for key in counted if not parts.exists(_part_key(key))]
+        if (absent or not counted) and _is_published(staging, layout, counted):
+            data = staging.parent.read(staging.name)
+        elif absent:
+            raise IncompleteStoreError(
+                f"store {target.url} is not published: {len(absent):,} of {len(counted):,} parts are not in "
+                f"{parts.url} although they were written, the first is {_part_key(absent[0])}. "
+                "Way out: run again, one run at a time"
+            )
+        else:
+            data = _join([parts.read(_part_key(key)) for key in counted], layout)
             if target.mode == "create" and staging.is_taken() and staging.parent.read(staging.name) != data:
                 raise _exists(target)
             staging.parent.write(staging.name, data)
-            staging.parent.delete(staging.building)
-            nbytes = len(data)
-        return summarize(layout, counted, staging.url, self.name, nbytes, self.packages)
+        staging.parent.delete(staging.building)
+        return summarize(layout, counted, staging.url, self.name, len(data), self.packages)
 
 
 def _line(name: str, reference: str | list[Any]) -> str:
     # A tab sorts before all that JSON leaves unescaped in a key, so lines sort as their keys do.
-    return f"{json.dumps(name, ensure_ascii=False)}\t{json.dumps(reference, ensure_ascii=False)}"
+    if isinstance(reference, str):
+        return f"{_dumps(name)}\t{_dumps(reference)}"
+    url, offset, length = reference
+    return f"{_dumps(name)}\t[{_url_text(url)}, {offset}, {length}]"
+
+
+_dumps = json.JSONEncoder(ensure_ascii=False).encode
+_url_text = lru_cache(maxsize=1024)(_dumps)
 
 
 def _part_key(key: ShardKey) -> str:
     return f"{key.path}/{key.number}.part"
 
 
-def _join(staging: Staging, layout: Layout, receipts: Iterable[ShardKey], target: WriteTarget) -> bytes:
-    parts = staging.parent.sub(staging.building)
-    found = set(parts.list())
+def _join(parts: Iterable[bytes], layout: Layout) -> bytes:
     lines = [_line(name, text) for name, text in metadata_texts(layout)]
-    for key in receipts:
-        name = _part_key(key)
-        if name not in found:
-            raise IncompleteStoreError(
-                f"store {target.url} is not published: {name} is not in {parts.url} although it was written. "
-                "Way out: run again, one run at a time"
-            )
+    for part in parts:
         # Not splitlines: it also cuts at separators that JSON leaves unescaped.
-        lines += [line for line in parts.read(name).decode().split("\n") if line]
+        lines += [line for line in part.decode().split("\n") if line]
     lines.sort()
     text = ",\n".join(line.replace("\t", ": ", 1) for line in lines)
     return f'{{"version": 1, "refs": {{\n{text}\n}}}}\n'.encode()
 
 
-def _published_nbytes(staging: Staging, layout: Layout, references: int) -> int | None:
-    """Size of the store, where a commit that is now repeated has published it; else ``None``."""
-    if staging.parent.sub(staging.building).exists() or not staging.parent.exists(staging.name):
-        return None
-    data = staging.parent.read(staging.name)
+def _is_published(staging: Staging, layout: Layout, receipts: Mapping[ShardKey, ShardReceipt]) -> bool:
+    """Whether this very store is in its place, put there by a commit that is now repeated."""
+    if not staging.is_taken():
+        return False
     try:
-        found = json.loads(data).get("refs", {})
-    except ValueError:
-        return None
-    documents = dict(metadata_texts(layout))
-    same = len(found) == references + len(documents) and documents.items() <= found.items()
-    return len(data) if same else None
+        references = json.loads(staging.parent.read(staging.name))["refs"]
+    except (ValueError, KeyError, TypeError, SourceNotFoundError):
+        return False
+    if not dict(metadata_texts(layout)).items() <= references.items():
+        return False
+    for key, receipt in receipts.items():
+        start = key.number * layout.chunks_per_shard
+        numbers = np.arange(start, start + receipt.rows + receipt.missing)
+        names = chunk_keys(key.path, numbers, layout.arrays[key.path].metadata.chunk_grid.grid_shape)
+        lines = (_line(name, references[name]) for name in names if name in references)
+        if zlib.crc32("\n".join(lines).encode()) != receipt.checksum:
+            return False
+    return True
 
 
 def _exists(target: WriteTarget) -> StoreExistsError:

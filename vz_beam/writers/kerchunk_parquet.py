@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 
 from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
-from vz_beam.errors import IncompleteStoreError, StoreExistsError
+from vz_beam.errors import IncompleteStoreError, SourceNotFoundError, StoreExistsError
 from vz_beam.manifests.chunk_manifest import INLINED
 from vz_beam.writers.kerchunk_metadata import store_metadata
 from vz_beam.writers.receipts import check_receipts, summarize
@@ -29,6 +30,14 @@ from vz_beam.writers.writer import WriteTarget
 METADATA_KEY = ".zmetadata"
 COMPRESSION_LEVEL = 3
 """Of ZSTD. Named, so that a change of a library's default does not change the bytes of a store."""
+_FIELDS = (
+    pa.field("path", pa.dictionary(pa.int32(), pa.string())),
+    # Integers that may be null, or of which no statistics say that none is, reach fsspec as float64, with which it
+    # cannot seek (measured: fastparquet 2026.9, pandas 3.1).
+    pa.field("offset", pa.int64(), nullable=False),
+    pa.field("size", pa.int64(), nullable=False),
+)
+_RAW_FIELD = pa.field("raw", pa.dictionary(pa.int32(), pa.binary()))
 _RECORD_FILE = re.compile(r"refs\.\d+\.parq")
 
 
@@ -67,7 +76,7 @@ class KerchunkParquetWriter:
         data = record_file(rows)
         staging = open_staging(target, storage_options)
         staging.parent.sub(_place(target, staging)).write(record_key(key), data)
-        return rows.receipt(len(data))
+        return rows.receipt(data)
 
     def commit(
         self,
@@ -81,19 +90,26 @@ class KerchunkParquetWriter:
         counted = check_receipts(layout, receipts, target.url)
         metadata = metadata_file(layout)
         expected = {record_key(key) for key in counted}
-        if not _is_published(staging, target, metadata, expected):
-            if target.mode == "create" and staging.is_taken() and (staging.is_local or not _is_unfinished(staging)):
+        place = _place(target, staging)
+        built = staging.parent.sub(place)
+        found = set(built.list())
+        absent = sorted(expected - found)
+        if (absent or METADATA_KEY in found) and _is_published(staging, metadata, counted.values()):
+            staging.parent.delete(staging.building)
+        elif absent:
+            raise IncompleteStoreError(
+                f"store {target.url} is not published: {len(absent):,} of {len(expected):,} record files are "
+                f"not in {built.url} although they were written, the first is {absent[0]}. "
+                "Way out: run again, one run at a time"
+            )
+        else:
+            if (
+                target.mode == "create"
+                and staging.is_taken()
+                and not (place == staging.name and _is_unfinished(staging))
+            ):
                 raise _exists(target)
-            place = _place(target, staging)
-            built = staging.parent.sub(place)
-            found = set(built.list())
-            if absent := sorted(expected - found):
-                raise IncompleteStoreError(
-                    f"store {target.url} is not published: {len(absent):,} of {len(expected):,} record files are not in "
-                    f"{built.url} although they were written, the first is {absent[0]}. Way out: run again, one run "
-                    "at a time"
-                )
-            for key in sorted(found - expected):
+            for key in sorted(found - expected - {METADATA_KEY}):
                 built.delete(key)
             built.write(METADATA_KEY, metadata)
             if place == staging.building:
@@ -113,8 +129,7 @@ def record_key(key: ShardKey) -> str:
 
 def record_file(rows: ShardRows) -> bytes:
     """The Parquet file of a shard: the same bytes for the same rows."""
-    names = ["path", "offset", "size"]
-    columns: list[Any] = [
+    fields, columns = list(_FIELDS), [
         # True nulls: NaN in their place is what breaks other writers' stores under pandas 3.
         pa.DictionaryArray.from_arrays(
             pa.array(rows.location_ids, mask=rows.location_ids < 0), pa.array(rows.locations, pa.string())
@@ -123,16 +138,16 @@ def record_file(rows: ShardRows) -> bytes:
         pa.array(rows.lengths),
     ]
     if rows.inlined:
-        names.append("raw")
+        fields.append(_RAW_FIELD)
         columns.append(_raw_column(rows))
     buffer = io.BytesIO()
     pq.write_table(
-        pa.table(columns, names=names),
+        pa.table(columns, schema=pa.schema(fields)),
         buffer,
         compression="zstd",
         compression_level=COMPRESSION_LEVEL,
         use_dictionary=["path", "raw"],
-        write_statistics=False,
+        write_statistics=["offset", "size"],
         store_schema=False,
         row_group_size=max(1, len(rows.location_ids)),
     )
@@ -165,12 +180,15 @@ def _is_unfinished(staging: Staging) -> bool:
     return bool(keys) and all(_RECORD_FILE.fullmatch(key.rpartition("/")[2]) for key in keys)
 
 
-def _is_published(staging: Staging, target: WriteTarget, metadata: bytes, expected: set[str]) -> bool:
-    """Whether this very store has been published, by a commit that is now repeated."""
-    if _place(target, staging) == staging.building and staging.parent.sub(staging.building).exists():
-        return False
+def _is_published(staging: Staging, metadata: bytes, receipts: Iterable[ShardReceipt]) -> bool:
+    """Whether this very store is in its place, put there by a commit that is now repeated."""
     store = staging.parent.sub(staging.name)
-    return store.exists(METADATA_KEY) and store.read(METADATA_KEY) == metadata and expected < set(store.list())
+    try:
+        return store.read(METADATA_KEY) == metadata and all(
+            zlib.crc32(store.read(record_key(receipt.key))) == receipt.checksum for receipt in receipts
+        )
+    except SourceNotFoundError:
+        return False
 
 
 def _exists(target: WriteTarget) -> StoreExistsError:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from vz_beam.codecs.decoding import required_packages
 from vz_beam.combine.fragment import ShardKey
 from vz_beam.combine.layout import Layout
 from vz_beam.errors import IncompleteStoreError
-from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.writers.shard_rows import chunks_in_shard
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
 
@@ -24,7 +24,8 @@ _PROTOCOL_PACKAGES = {
     "http": ("aiohttp", "requests"),
     "https": ("aiohttp", "requests"),
 }
-_CODEC_PACKAGES = {"numcodecs.pcodec": "pcodec", "numcodecs.zfpy": "zfpy"}
+_DISTRIBUTIONS = {"vz_beam": "vz-beam"}
+"""Packages whose name for ``import`` is not their name for ``pip install``."""
 
 
 def check_receipts(layout: Layout, receipts: Iterable[ShardReceipt], url: str) -> dict[ShardKey, ShardReceipt]:
@@ -90,21 +91,14 @@ def summarize(
     )
 
 
-def _packages(
-    layout: Layout, receipts: Mapping[ShardKey, ShardReceipt], packages: tuple[str, ...]
-) -> tuple[str, ...]:
+def _packages(layout: Layout, receipts: Mapping[ShardKey, ShardReceipt], packages: tuple[str, ...]) -> tuple[str, ...]:
     protocols = sorted({protocol for receipt in receipts.values() for protocol in receipt.protocols})
     needed = [*packages, *(package for protocol in protocols for package in _PROTOCOL_PACKAGES.get(protocol, ()))]
     for array in layout.arrays.values():
-        needed += _codec_packages(array.metadata)
+        serializer = array.metadata.serializer
+        codecs = array.metadata.codecs if serializer is None else (serializer, *array.metadata.codecs)
+        needed += [_DISTRIBUTIONS.get(package, package) for package in required_packages(codecs)]
     return tuple(dict.fromkeys(needed))
-
-
-def _codec_packages(metadata: ArrayMetadata) -> list[str]:
-    codecs = (metadata.serializer, *metadata.codecs)
-    names = [codec.name for codec in codecs if codec is not None]
-    own = ["vz-beam"] if any(name.startswith("vz_beam.") for name in names) else []
-    return own + [_CODEC_PACKAGES[name] for name in names if name in _CODEC_PACKAGES]
 
 
 def _problem(text: str, keys: list[ShardKey]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.errors import StoreError, UnsupportedError
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING
+from vz_beam.storage.urls import scheme_of
 from vz_beam.writers.fill_chunk import fill_chunk
 from vz_beam.writers.store_summary import ShardReceipt
 
@@ -40,17 +41,18 @@ class ShardRows:
     lengths: NDArray[np.int64]
     inlined: Mapping[int, bytes]
 
-    def receipt(self, nbytes: int) -> ShardReceipt:
-        """What was written, in a file of ``nbytes``."""
+    def receipt(self, data: bytes) -> ShardReceipt:
+        """What was written, in a file of ``data``."""
         missing = int(np.count_nonzero(self.location_ids == MISSING))
         return ShardReceipt(
             key=self.key,
             rows=len(self.location_ids) - missing,
             missing=missing,
             inlined=len(self.inlined),
-            nbytes=nbytes,
+            nbytes=len(data),
+            checksum=zlib.crc32(data),
             virtual_nbytes=int(self.lengths.sum()),
-            protocols=tuple(sorted({urlsplit(url).scheme or "file" for url in self.locations})),
+            protocols=tuple(sorted({scheme_of(url) or "file" for url in self.locations})),
         )
 
 

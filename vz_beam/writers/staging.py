@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vz_beam.errors import InputError
 from vz_beam.storage.byte_sink import ByteSink, open_sink
+from vz_beam.storage.urls import canonical_url, root_and_key
 from vz_beam.writers.writer import WriteTarget
 
 
@@ -43,27 +43,28 @@ class Staging:
 
     def is_taken(self) -> bool:
         """Whether anything is at the store's place."""
-        return self.parent.exists(self.name) or self.parent.sub(self.name).exists()
+        return self.parent.exists(self.name)
 
     def restore_replaced(self) -> None:
         """Put the old store back where a run was killed between two renames."""
-        if self.parent.sub(self.replaced).exists():
+        if self.parent.exists(self.replaced):
             if self.is_taken():
                 self.parent.delete(self.replaced)
             else:
                 self.parent.move(self.replaced, self.name)
 
     def publish_folder(self) -> None:
-        """Give the built folder the store's name; what is there already is replaced."""
-        if not self.is_taken():
-            self.parent.move(self.building, self.name)
-        elif self.is_local:
+        """Give the built folder the store's name; what is there already is replaced.
+
+        Two renames on a local disk; elsewhere the old store goes first, since a reader must not see some objects of
+        it and some of the new one.
+        """
+        if self.is_taken() and self.is_local:
             self.parent.move(self.name, self.replaced)
-            self.parent.move(self.building, self.name)
-            self.parent.delete(self.replaced)
-        else:
+        elif self.is_taken():
             self.parent.delete(self.name)
-            self.parent.move(self.building, self.name)
+        self.parent.move(self.building, self.name)
+        self.parent.delete(self.replaced)
 
 
 def open_staging(target: WriteTarget, storage_options: Mapping[str, Any] | None) -> Staging:
@@ -72,12 +73,10 @@ def open_staging(target: WriteTarget, storage_options: Mapping[str, Any] | None)
     Raises:
         InputError: a target without a name of its own, such as a bucket.
     """
-    parent_url, separator, name = target.url.rpartition("/")
-    if os.altsep is not None and os.sep in name:
-        parent_url, separator, name = target.url.rpartition(os.sep)
-    is_root = parent_url.endswith(":/")  # "memory://store": the parent is the protocol's own root
-    if is_root and not parent_url.startswith("memory"):
-        raise InputError(f"{target.url}: a store needs a name of its own below the bucket or host")
-    folder = f"{parent_url}/" if is_root or parent_url in ("", "file://") else parent_url
-    parent = open_sink(folder if separator else ".", storage_options)
-    return Staging(parent, name, parent.url.startswith("file:"))
+    root, key = root_and_key(canonical_url(target.url))
+    folder, _, name = key.rpartition("/")
+    if not name:
+        raise InputError(f"{target.url}: a store needs a name of its own below the root, bucket or host")
+    is_local = root == "file://"
+    slash = "/" if is_local or (folder and root != "memory://") else ""
+    return Staging(open_sink(f"{root}{slash}{folder}", storage_options), name, is_local)

@@ -18,6 +18,7 @@ class ShardReceipt:
         missing: chunks of the shard that are nowhere.
         inlined: those of ``rows`` whose bytes are in the store.
         nbytes: size of the shard's file, bytes.
+        checksum: CRC-32 of the shard's file, by which a repeated commit knows what it has published.
         virtual_nbytes: what the references point at, bytes.
         protocols: of the referenced URLs, sorted, such as ``("s3",)``.
     """
@@ -27,6 +28,7 @@ class ShardReceipt:
     missing: int
     inlined: int
     nbytes: int
+    checksum: int
     virtual_nbytes: int
     protocols: tuple[str, ...] = ()
 
@@ -68,11 +70,12 @@ class StoreSummary:
     def __str__(self) -> str:
         sizes = ", ".join(f"{name}: {length:,}" for name, length in self.dimensions.items())
         plural = "" if self.arrays == 1 else "s"
+        referenced, stored = readable_size(self.virtual_nbytes), readable_size(self.stored_nbytes)
         lines = [
             f"{self.url} ({self.format})",
             f"  holds       {self.arrays} array{plural}" + (f" over {sizes}" if sizes else ""),
             f"  references  {self.references:,} ({self.inlined:,} inlined, {self.missing:,} chunks missing)",
-            f"  data        {readable_size(self.virtual_nbytes)} referenced, {readable_size(self.stored_nbytes)} stored",
+            f"  data        {referenced} referenced, {stored} stored",
         ]
         if self.files:
             lines.append(f"  inputs      {self.files:,} read, {len(self.failures):,} failed")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
@@ -67,7 +67,7 @@ class Writer(Protocol):
         fragment: Fragment,
         storage_options: Mapping[str, Any] | None = None,
     ) -> ShardReceipt:
-        """Write all references of one shard, where no reader sees them yet. Any order, any worker, any number of times."""
+        """Write all references of one shard, where no reader sees them yet; in any order, any number of times."""
 
     def commit(
         self,
@@ -90,8 +90,10 @@ def find_writer(url: str | os.PathLike[str], format: str | None = None) -> Write
     Raises:
         InputError: an unknown format or suffix; lists those that are known.
     """
-    writers = cast("list[Writer]", find_plugins("vz_beam.writers", "WRITER", "vz_beam.writers"))
+    plugins = find_plugins("vz_beam.writers", "WRITER", "vz_beam.writers")
+    writers: list[Writer] = list(plugins.found.values())
     known = ", ".join(f"{writer.name} ({' '.join(writer.suffixes)})" for writer in writers)
+    known += "".join(f"; {name} cannot be used here: {reason}" for name, reason in plugins.failed.items())
     if format is not None:
         for writer in writers:
             if writer.name == format:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from vz_beam.codecs.decoding import decodes_alike
 from vz_beam.codecs.pipeline import decode_chunk
-from vz_beam.errors import UnsupportedError, VzBeamError
+from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.array import ManifestArray
+from vz_beam.manifests.chunk_grid import ChunkGrid
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
 from vz_beam.parsers.hdf5.dimensions import DatasetDimensions
@@ -39,9 +41,9 @@ class _Storage:
     """How a dataset is stored, beside its type."""
 
     did: h5d.DatasetID
-    plist: h5p.PropDCID
     layout: int
     pipeline: FilterPipeline
+    grid: ChunkGrid
 
 
 def manifest_array(
@@ -61,37 +63,38 @@ def manifest_array(
         raise UnsupportedError("it is an HDF5 virtual dataset, whose values lie in other datasets")
     if plist.get_external_count():
         raise UnsupportedError("its values lie in external raw files, not in this one")
-    metadata = _metadata(dataset, dimensions, kind, plist, layout)
+    chunked = layout == h5d.CHUNKED
+    metadata = _metadata(dataset, dimensions, kind, plist, chunked and kind.dtype != VARIABLE_STRING)
+    grid = metadata.chunk_grid
     if kind.dtype == VARIABLE_STRING:
         return _strings(did, metadata, inline_limit_bytes)
     if layout == h5d.COMPACT:
-        chunks = inlined_chunks(did, metadata, range(metadata.chunk_grid.size), None, "its layout is compact")
-        return ManifestArray(metadata, ChunkManifest.from_inlined(metadata.chunk_grid.grid_shape, chunks))
-    if layout == h5d.CONTIGUOUS:
-        stored, pipeline = contiguous_chunk(did), FilterPipeline()
-        if metadata.chunk_grid.size == 0:
-            stored = None
-    elif layout == h5d.CHUNKED:
+        chunks = inlined_chunks(did, metadata, range(grid.size), None, "its layout is compact")
+        return ManifestArray(metadata, ChunkManifest.from_inlined(grid.grid_shape, chunks))
+    if chunked:
+        stored: StoredChunks | None = stored_chunks(did, grid)
         pipeline = filter_pipeline(plist, metadata.chunk_nbytes, metadata.dtype.itemsize)
-        stored = stored_chunks(did, metadata.chunk_grid)
+        if pipeline.codecs and not kind.conversion:
+            metadata = replace(metadata, codecs=pipeline.codecs)
+    elif layout == h5d.CONTIGUOUS:
+        stored, pipeline = contiguous_chunk(did) if grid.size else None, FilterPipeline()
     else:
         raise UnsupportedError(f"its data layout is of class {layout}, which is not known")
     if stored is None or not len(stored):
-        metadata = replace(metadata, codecs=pipeline.codecs)
-        return ManifestArray(metadata, ChunkManifest.empty(metadata.chunk_grid.grid_shape))
+        return ManifestArray(metadata, ChunkManifest.empty(grid.grid_shape))
     check_inside_file(stored, file.nbytes, file.source.url, dataset.path)
-    storage = _Storage(did, plist, layout, pipeline)
+    storage = _Storage(did, layout, pipeline, grid)
     return _placed(file.source.url, metadata, kind, storage, stored, inline_limit_bytes)
 
 
 def _metadata(
-    dataset: FoundDataset, dimensions: DatasetDimensions, kind: StoredType, plist: h5p.PropDCID, layout: int
+    dataset: FoundDataset, dimensions: DatasetDimensions, kind: StoredType, plist: h5p.PropDCID, chunked: bool
 ) -> ArrayMetadata:
     inner = kind.inner_shape
     shape = (*dimensions.shape, *inner)
     names = (*dimensions.names, *(f"{dataset.name}_axis_{axis}" for axis in range(len(inner))))
     strings = kind.dtype == VARIABLE_STRING
-    if layout == h5d.CHUNKED and not strings:
+    if chunked:
         chunk_shape = (*plist.get_chunk(), *inner)
     else:
         chunk_shape = tuple(max(length, 1) for length in shape)
@@ -105,7 +108,7 @@ def _metadata(
         chunk_shape=chunk_shape,
         byte_order=kind.byte_order if not kind.conversion else _native_order(kind.dtype),
         serializer=_VLEN_UTF8 if strings else None,
-        fill_value=_storage_fill(dataset.did, plist, kind),
+        fill_value=_string_fill(attributes) if strings else _storage_fill(dataset.did, plist, kind),
         attributes=attributes,
         dimension_names=names,
     )
@@ -132,26 +135,31 @@ def _native_order(dtype: np.dtype[Any]) -> str | None:
     return None if dtype.itemsize == 1 or dtype.kind in "SVb" and dtype.names is None else "little"
 
 
+def _string_fill(attributes: Mapping[str, Any]) -> str:
+    # h5py cannot read the storage fill of strings; netCDF makes it the same as the attribute.
+    fill = attributes.get("_FillValue")
+    return fill if isinstance(fill, str) else ""
+
+
 def _storage_fill(did: h5d.DatasetID, plist: h5p.PropDCID, kind: StoredType) -> Any:
     """What unwritten elements read as; ``None`` where HDF5 leaves that undefined."""
     defined = plist.fill_value_defined()
     if defined == h5d.FILL_VALUE_UNDEFINED or plist.get_fill_time() == h5d.FILL_TIME_NEVER:
         return None
     if defined == h5d.FILL_VALUE_DEFAULT:
-        return "" if kind.dtype == VARIABLE_STRING else np.zeros((), kind.dtype)[()]
-    if kind.dtype == VARIABLE_STRING:
-        value = h5py.Dataset(did).fillvalue
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
-    fill: NDArray[Any]
+        return np.zeros((), kind.dtype)[()]
     if kind.inner_shape:
         array = np.asarray(h5py.Dataset(did).fillvalue)
         if array.size and (array != array.flat[0]).any():
             raise UnsupportedError(f"its fill value is an array of different values, {array.tolist()}")
-        fill = array.reshape(-1)[:1].astype(kind.dtype).reshape(())
-    else:
-        fill = np.zeros((), kind.dtype)
+        return array.reshape(-1)[:1].astype(kind.dtype).reshape(())[()]
+    # h5py's own dtype knows the encoding of strings, without which HDF5 does not convert them.
+    fill: NDArray[Any] = np.zeros((), did.dtype if kind.dtype.kind in "SV" else kind.dtype)
+    try:
         plist.get_fill_value(fill)
-    return fill[()]
+    except (OSError, RuntimeError, TypeError) as error:
+        raise UnsupportedError(f"its fill value cannot be read ({error})") from error
+    return fill.astype(kind.dtype)[()]
 
 
 def _strings(did: h5d.DatasetID, metadata: ArrayMetadata, limit_bytes: int) -> ManifestArray:
@@ -171,11 +179,10 @@ def _placed(
     limit_bytes: int,
 ) -> ManifestArray:
     """References for the chunks whose bytes are what the codecs expect, inlined bytes for the others."""
-    grid_shape = metadata.chunk_grid.grid_shape
+    grid_shape = storage.grid.grid_shape
     if reason := kind.conversion or _undecodable(storage.pipeline):
         chunks = inlined_chunks(storage.did, metadata, stored.numbers.tolist(), limit_bytes, reason)
         return ManifestArray(metadata, ChunkManifest.from_inlined(grid_shape, chunks))
-    metadata = replace(metadata, codecs=storage.pipeline.codecs)
     if storage.layout == h5d.CONTIGUOUS:
         if int(stored.lengths[0]) < metadata.chunk_nbytes:
             raise UnsupportedError(f"its storage of {int(stored.lengths[0])} bytes is smaller than its shape")
@@ -207,7 +214,7 @@ def _otherwise_encoded(storage: _Storage, metadata: ArrayMetadata, stored: Store
     """Which chunks did not go through all filters, bool[n]."""
     codecs = storage.pipeline.codecs
     other = np.zeros(len(stored), dtype=bool)
-    for mask in np.unique(stored.masks).tolist():
+    for mask in np.unique(stored.masks).tolist() if stored.masks.any() else ():
         if mask and not decodes_alike(_applied(codecs, mask), codecs):
             other |= stored.masks == mask
     if not codecs:
@@ -239,14 +246,12 @@ def _decodes(storage: _Storage, metadata: ArrayMetadata, stored: StoredChunks, r
     place = np.unravel_index(number, metadata.chunk_grid.grid_shape)
     start = tuple(int(i) * c for i, c in zip(place, metadata.chunk_shape, strict=True))
     rank = storage.did.rank
-    where = tuple(
-        slice(s, min(s + c, n)) for s, c, n in zip(start, metadata.chunk_shape, metadata.shape, strict=True)
-    )
+    where = tuple(slice(s, min(s + c, n)) for s, c, n in zip(start, metadata.chunk_shape, metadata.shape, strict=True))
     _, data = storage.did.read_direct_chunk(start[:rank])
     expected = np.asarray(h5py.Dataset(storage.did)[where[:rank]])
     try:
         decoded = decode_chunk(metadata, bytes(data))
-    except (ValueError, RuntimeError, OSError, VzBeamError):
+    except Exception:  # any way in which a codec fails is the answer
         return False
     return decoded[tuple(slice(0, n) for n in expected.shape)].tobytes() == expected.astype(metadata.dtype).tobytes()
 

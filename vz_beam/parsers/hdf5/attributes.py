@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+import h5py
 import numpy as np
 from h5py import h5, h5a, h5g, h5i, h5r, h5s, h5t
 from h5py.h5d import DatasetID
@@ -19,8 +21,11 @@ from vz_beam.errors import FormatError
 
 _NOT_A_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 """How the ``NAME`` of a dimension scale begins that stands for a dimension only."""
-_NETCDF_OWN = frozenset(["_NCProperties", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_nc3_strict"])
-_SCALE_OWN = frozenset(["CLASS", "NAME"])
+_READ_LAST = frozenset([b"_NCProperties", b"_nc3_strict", b"REFERENCE_LIST", b"_Netcdf4Coordinates"])
+"""Hidden names: the first two always, the others are read only where they are not what they usually are."""
+_SCALES = h5py.vlen_dtype(h5py.ref_dtype)
+_SCALES_TYPE = h5t.py_create(_SCALES)
+_IEEE = (h5t.IEEE_F32LE, h5t.IEEE_F32BE, h5t.IEEE_F64LE, h5t.IEEE_F64BE)
 _LARGEST_NBYTES = 2**26
 """An attribute above 64 MiB is damage: HDF5 headers hold 64 KiB, dense storage is for a few more."""
 
@@ -52,55 +57,61 @@ def object_attributes(loc: DatasetID | h5g.GroupID, fid: FileID) -> ObjectAttrib
     h5a.iterate(loc, names.append, index_type=h5.INDEX_CRT_ORDER)
     values: dict[str, Any] = {}
     dimension_list: tuple[tuple[h5r.Reference, ...], ...] | None = None
-    scale_list: h5a.AttrID | None = None
     for raw_name in names:
+        if raw_name in _READ_LAST:
+            continue
         attribute = h5a.open(loc, raw_name)
-        if raw_name == b"REFERENCE_LIST":
-            scale_list = attribute  # costly to read, and hidden where it is what it should be
-            continue
-        if raw_name == b"DIMENSION_LIST" and attribute.get_type().get_class() == h5t.VLEN:
-            dimension_list = _references(_raw_array(attribute))
-            continue
+        if raw_name == b"DIMENSION_LIST":
+            dimension_list = _scale_references(attribute)
+            if dimension_list is not None:
+                continue
         values[text_of(raw_name)] = attribute_value(attribute, fid)
     is_scale = values.get("CLASS") == "DIMENSION_SCALE"
-    if scale_list is not None and not is_scale:
-        values["REFERENCE_LIST"] = attribute_value(scale_list, fid)
-    dimension_id, coordinates = values.get("_Netcdf4Dimid"), values.get("_Netcdf4Coordinates")
-    scale_name = values.get("NAME")
-    hidden = _NETCDF_OWN | _SCALE_OWN if is_scale else _NETCDF_OWN
+    if not is_scale and b"REFERENCE_LIST" in names:
+        values["REFERENCE_LIST"] = attribute_value(h5a.open(loc, b"REFERENCE_LIST"), fid)
+    coordinate_ids: tuple[int, ...] | None = None
+    if dimension_list is None and b"_Netcdf4Coordinates" in names:
+        numbers = attribute_value(h5a.open(loc, b"_Netcdf4Coordinates"), fid)
+        coordinate_ids = tuple(np.atleast_1d(numbers).tolist())
+    is_dimension_only = False
+    if is_scale:
+        del values["CLASS"]
+        scale_name = values.pop("NAME", None)
+        is_dimension_only = isinstance(scale_name, str) and scale_name.startswith(_NOT_A_VARIABLE)
+    dimension_id = values.pop("_Netcdf4Dimid", None)
     return ObjectAttributes(
-        values={name: value for name, value in values.items() if name not in hidden},
+        values=values,
         is_scale=is_scale,
-        is_dimension_only=is_scale and isinstance(scale_name, str) and scale_name.startswith(_NOT_A_VARIABLE),
+        is_dimension_only=is_dimension_only,
         dimension_list=dimension_list,
         dimension_id=dimension_id if isinstance(dimension_id, int) else None,
-        coordinate_ids=None if coordinates is None else tuple(np.atleast_1d(coordinates).tolist()),
+        coordinate_ids=coordinate_ids,
     )
 
 
 def attribute_value(attribute: h5a.AttrID, fid: FileID) -> Any:
     """The value as JSON can say it: one element is a scalar, as in netCDF; an empty dataspace is ``None``."""
     tid = attribute.get_type()
-    kind = tid.get_class()
-    fixed_nbytes = tid.get_size()
-    stored_nbytes = attribute.get_storage_size()
+    kind = _value_kind(tid.encode())
+    stored_nbytes = _stored_nbytes(attribute)
+    if kind.dtype is not None and stored_nbytes == kind.dtype.itemsize:
+        # The common case, four times as fast as through h5py's own types: one element, no conversion.
+        one: NDArray[Any] = np.empty((), kind.dtype)
+        attribute.read(one, tid)
+        return one.item() if kind.padding is None else _fixed_text(one.tobytes(), kind.padding)
     if stored_nbytes > _LARGEST_NBYTES:
         raise FormatError(f"attribute {text_of(attribute.name)!r} claims to hold {stored_nbytes} bytes")
-    is_text = kind == h5t.STRING and not tid.is_variable_str()
-    if stored_nbytes == fixed_nbytes and (is_text or (dtype := _plain_dtype(tid, kind, fixed_nbytes)) is not None):
-        # The common case, four times as fast as through h5py's own types: one element, no conversion.
-        one: NDArray[Any] = np.empty((), f"S{fixed_nbytes}" if is_text else dtype)
-        attribute.read(one, tid)
-        return _fixed_text(one.tobytes(), tid) if is_text else one.item()
     space = attribute.get_space()
     if space.get_simple_extent_type() == h5s.NULL:
         return None
-    if is_text:
-        texts: NDArray[Any] = np.empty(space.get_simple_extent_dims(), f"V{fixed_nbytes}")
+    if kind.dtype is not None and kind.padding is not None:
+        texts: NDArray[Any] = np.empty(space.get_simple_extent_dims(), kind.dtype)
         attribute.read(texts, tid)
-        return _collapsed([_fixed_text(bytes(item), tid) for item in texts.ravel()], texts.shape)
+        return _collapsed([_fixed_text(bytes(item), kind.padding) for item in texts.ravel()], texts.shape)
     array = _raw_array(attribute)
-    convert = _converter(array.dtype, fid)
+    if array is None:
+        return None
+    convert = _converter(fid)
     return _collapsed([convert(item) for item in array.ravel()], array.shape)
 
 
@@ -114,44 +125,81 @@ def text_of(data: bytes | str) -> str:
         return data.decode("latin-1")
 
 
-def _plain_dtype(tid: h5t.TypeID, kind: int, size: int) -> np.dtype[Any] | None:
-    """The dtype whose bytes the file has, for plain numbers; ``None`` for all else."""
+@dataclass(frozen=True, slots=True)
+class _ValueKind:
+    """How the bytes of an attribute's elements can be taken as they are; no dtype where they cannot."""
+
+    dtype: np.dtype[Any] | None
+    padding: int | None
+
+
+@lru_cache(maxsize=1024)
+def _value_kind(encoded: bytes) -> _ValueKind:
+    """What an encoded HDF5 datatype says. Files repeat a handful of them."""
+    tid = h5t.decode(encoded)
+    kind, size = tid.get_class(), tid.get_size()
+    if kind == h5t.STRING and not tid.is_variable_str():
+        return _ValueKind(np.dtype(f"V{size}"), tid.get_strpad())
     if kind == h5t.INTEGER and size in (1, 2, 4, 8) and tid.get_precision() == 8 * size:
         code = "i" if tid.get_sign() == h5t.SGN_2 else "u"
-    elif kind == h5t.FLOAT and size in (4, 8) and tid.get_precision() == 8 * size:
+    elif kind == h5t.FLOAT and any(tid.equal(layout) for layout in _IEEE):
         code = "f"
     else:
-        return None
-    order = tid.get_order()
-    if order not in (h5t.ORDER_LE, h5t.ORDER_BE):
-        return None
-    return np.dtype(f"{'<' if order == h5t.ORDER_LE else '>'}{code}{size}")
+        return _ValueKind(None, None)
+    return _ValueKind(np.dtype(f"{'>' if tid.get_order() == h5t.ORDER_BE else '<'}{code}{size}"), None)
 
 
-def _fixed_text(data: bytes, tid: h5t.TypeID) -> str:
-    if tid.get_strpad() == h5t.STR_NULLTERM:
+def _fixed_text(data: bytes, padding: int) -> str:
+    if padding == h5t.STR_NULLTERM:
         data = data.partition(b"\0")[0]
-    elif tid.get_strpad() == h5t.STR_SPACEPAD:
+    elif padding == h5t.STR_SPACEPAD:
         data = data.rstrip(b" ")
     return text_of(data.rstrip(b"\0"))
 
 
-def _raw_array(attribute: h5a.AttrID) -> NDArray[Any]:
-    """The attribute through h5py's types, array datatypes unfolded."""
-    dtype = attribute.dtype
+def _stored_nbytes(attribute: h5a.AttrID) -> int:
+    try:
+        return int(attribute.get_storage_size())
+    except RuntimeError:  # how h5py takes the answer 0, of an attribute without elements
+        return 0
+
+
+def _raw_array(attribute: h5a.AttrID) -> NDArray[Any] | None:
+    """The attribute through h5py's types, array datatypes unfolded; ``None`` for types that h5py does not know.
+
+    A type that nobody can show is no reason to refuse the file.
+    """
     shape = attribute.shape
-    if shape is None:
-        return np.empty((0,), object)
-    memory_type = h5t.py_create(dtype)
+    try:
+        dtype = attribute.dtype
+        memory_type = h5t.py_create(dtype)
+    except (TypeError, ValueError, LookupError, NotImplementedError):
+        return None
     if dtype.subdtype is not None:
         dtype, inner = dtype.subdtype
         shape = (*shape, *inner)
     array: NDArray[Any] = np.zeros(shape, dtype=dtype)
-    attribute.read(array, memory_type)
+    try:
+        attribute.read(array, memory_type)
+    except NotImplementedError:
+        return None
+    except (OSError, TypeError) as error:
+        if "conversion path" in str(error):
+            return None
+        raise
     return array
 
 
-def _references(entries: NDArray[Any]) -> tuple[tuple[h5r.Reference, ...], ...]:
+def _scale_references(attribute: h5a.AttrID) -> tuple[tuple[h5r.Reference, ...], ...] | None:
+    """The scales of each dimension, by reference; ``None`` where the attribute is something else."""
+    tid = attribute.get_type()
+    if tid.get_class() != h5t.VLEN:
+        return None
+    entries: NDArray[Any] = np.empty(attribute.get_storage_size() // tid.get_size(), _SCALES)
+    try:
+        attribute.read(entries, _SCALES_TYPE)
+    except (NotImplementedError, TypeError):  # references of HDF5 1.12's new kind, which h5py does not know
+        return None
     return tuple(tuple(entry) if isinstance(entry, np.ndarray) else () for entry in entries)
 
 
@@ -165,7 +213,7 @@ def _collapsed(items: list[Any], shape: tuple[int, ...]) -> Any:
     return nested.reshape(shape).tolist()
 
 
-def _converter(dtype: np.dtype[Any], fid: FileID) -> Callable[[Any], Any]:
+def _converter(fid: FileID) -> Callable[[Any], Any]:
     def convert(item: Any) -> Any:
         if isinstance(item, (bytes, str)):
             return text_of(item)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from h5py import h5i, h5o, h5r, h5s
+from h5py import h5a, h5i, h5o, h5r, h5s
 from h5py.h5f import FileID
 
 from vz_beam.parsers.hdf5.attributes import text_of
@@ -59,9 +59,10 @@ class Dimensions:
     def of_group(self, group: FoundGroup) -> dict[str, DatasetDimensions]:
         """The dimensions of each dataset of ``group`` by path; those without a scale get phony names.
 
-        A name that the dataset has already, or that stands for another length in the group (scales of one name in
-        two groups), cannot be given again: that dimension is phony too. Phony dimensions are one for each distinct length in the group, and as many of one length as one
-        dataset needs. Their numbers run on through the file, since dimensions are inherited.
+        A name that the dataset has already, or that stands for another length in the group (scales of one
+        name in two groups), cannot be given again: that dimension is phony too. Phony dimensions are one for
+        each distinct length in the group, and as many of one length as one dataset needs. Their numbers run
+        on through the file, since dimensions are inherited.
         """
         phony: dict[int, list[str]] = {}
         result: dict[str, DatasetDimensions] = {}
@@ -118,12 +119,14 @@ class Dimensions:
         if target is None:
             return None
         address = h5o.get_info(target).addr
-        if address not in self._by_address:  # above the group that was asked for, or without a link
+        if address not in self._by_address:  # dropped, above the group that was asked for, or without a link
             name = h5i.get_name(target)
             if name is None:
                 return None
             shape = target.shape
-            self._by_address[address] = Scale(_last(text_of(name)), shape[0] if shape else None, False)
+            self._by_address[address] = Scale(
+                _last(text_of(name)), shape[0] if shape else None, bool(h5a.exists(target, b"_Netcdf4Dimid"))
+            )
         return self._by_address[address]
 
 

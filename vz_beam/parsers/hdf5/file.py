@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 
 import h5py
-from h5py import h5f, h5p
+from h5py import h5f
 
+from vz_beam import storage
 from vz_beam.errors import FormatError, TruncatedFileError, VzBeamError
-from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource
-from vz_beam.storage.source_file import SourceFile
 
 _TRUNCATED = re.compile(r"truncated file|addr overflow|end of file|read past|eof", re.IGNORECASE)
 _LIBRARY_ERRORS = (
@@ -38,22 +35,18 @@ class OpenFile:
     where h5py calling back into Python takes 1 ms.
     """
 
-    __slots__ = ("_callback", "fid", "nbytes", "source")
+    __slots__ = ("_file", "fid", "nbytes", "source")
 
     def __init__(self, source: ByteSource) -> None:
         self.source = source
         self.nbytes = source.size()
-        self._callback: h5py.File | None = None
-        with damage_named(source.url, ""):
+        with NamedDamage(source.url, ""):
             if source.local_path is not None:
-                access = h5p.create(h5p.FILE_ACCESS)
-                access.set_fclose_degree(h5f.CLOSE_STRONG)
-                # Locks fail on read-only and network file systems; nothing is written here.
-                access.set_file_locking(False, True)
-                self.fid = h5f.open(source.local_path.encode(), h5f.ACC_RDONLY, access)
+                # No access properties: HDF5 refuses a file that this process has open with others already.
+                self._file = h5py.File(h5f.open(source.local_path.encode(), h5f.ACC_RDONLY))
             else:
-                self._callback = h5py.File(SourceFile(BlockCache(source)), "r")
-                self.fid = self._callback.id
+                self._file = h5py.File(storage.SourceFile(storage.BlockCache(source)), "r")
+        self.fid = self._file.id
 
     def __enter__(self) -> OpenFile:
         return self
@@ -61,29 +54,43 @@ class OpenFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._callback is not None:
-            self._callback.close()
-        else:
-            self.fid.close()
+        self._file.close()
 
 
-@contextmanager
-def damage_named(url: str, path: str) -> Iterator[None]:
-    """Turn what the library raises on damaged bytes into ``FormatError``, or ``TruncatedFileError``, of ``path``."""
-    try:
-        yield
-    except VzBeamError:
-        raise
-    except _LIBRARY_ERRORS as error:
-        if isinstance(error, (ConnectionError, TimeoutError)):
-            raise
-        where = f" at {path!r}" if path else ""
-        text = str(error) or type(error).__name__
-        if _TRUNCATED.search(text):
-            raise TruncatedFileError(
-                f"{url}: the file ends before its own structures say{where}: {text}. Way out: fetch the file again"
-            ) from error
-        raise FormatError(
-            f"{url}: the HDF5 library cannot read the file{where}: {text}. Way out: check it with `h5dump -H`, "
-            "fetch it again, or leave it out"
-        ) from error
+class NamedDamage:
+    """Turns what the library raises on damaged bytes into ``FormatError``, or ``TruncatedFileError``, of ``path``."""
+
+    __slots__ = ("_path", "_url")
+
+    def __init__(self, url: str, path: str) -> None:
+        self._url = url
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, (VzBeamError, ConnectionError, TimeoutError)):
+            return
+        if isinstance(error, _LIBRARY_ERRORS):
+            raise _damage(error, self._url, self._path) from error
+
+
+def _damage(error: Exception, url: str, path: str) -> FormatError:
+    where = f" at {path!r}" if path else ""
+    text = str(error) or type(error).__name__
+    if "signature not found" in text:
+        return FormatError(
+            f"{url}: this is no HDF5 file: it has no HDF5 signature, neither at its start nor behind a user "
+            "block. Way out: name the parser of its format (parser=...), fetch it again, or leave it out"
+        )
+    if _TRUNCATED.search(text):
+        return TruncatedFileError(
+            f"{url}: the file ends before its own structures say{where}: {text}. Way out: fetch the file again"
+        )
+    return FormatError(
+        f"{url}: the HDF5 library cannot read the file{where}: {text}. Way out: check it with `h5dump -H`, "
+        "fetch it again, or leave it out"
+    )

@@ -13,7 +13,7 @@ from h5py.h5f import FileID
 
 from vz_beam.errors import InputError
 from vz_beam.parsers.hdf5.attributes import ObjectAttributes, object_attributes, text_of
-from vz_beam.parsers.hdf5.file import OpenFile, damage_named
+from vz_beam.parsers.hdf5.file import OpenFile, NamedDamage
 
 _COORDINATE_PREFIX = "_nc4_non_coord_"
 """netCDF-4 puts this before a variable that has the name of a dimension without being its coordinate."""
@@ -47,16 +47,18 @@ class FoundGroup:
             yield from group.walk()
 
 
-def find_group(file: OpenFile, path: str) -> FoundGroup:
+def find_group(file: OpenFile, path: str, drop: frozenset[str]) -> FoundGroup:
     """The group at ``path`` and all below it, in order of creation where the file keeps it.
+
+    Objects whose name or path is in ``drop`` are not even opened: they may be damaged.
 
     Raises:
         InputError: there is no such group.
     """
     where = "/" + path.strip("/")
-    with damage_named(file.source.url, where):
+    with NamedDamage(file.source.url, where):
         gid = _open_group(file, where)
-        walk = _Walk(file.fid, file.source.url)
+        walk = _Walk(file.fid, file.source.url, drop)
         return walk.group(gid, where, (h5o.get_info(gid).addr,))
 
 
@@ -72,16 +74,19 @@ def _open_group(file: OpenFile, path: str) -> h5g.GroupID:
             here = h5o.open(here, step.encode())
     if known and isinstance(here, h5g.GroupID):
         return here
-    found = _Walk(file.fid, file.source.url).group(root, "/", (h5o.get_info(root).addr,))
+    found = _Walk(file.fid, file.source.url, frozenset()).group(root, "/", (h5o.get_info(root).addr,))
     paths = ", ".join(repr(group.path) for group in found.walk())
-    raise InputError(f"{file.source.url}: there is no group {path!r}; the file has {paths}. Way out: group=one of these")
+    raise InputError(
+        f"{file.source.url}: there is no group {path!r}; the file has {paths}. Way out: group=one of these"
+    )
 
 
 class _Walk:
     """One walk through a file's links."""
 
-    def __init__(self, fid: FileID, url: str) -> None:
+    def __init__(self, fid: FileID, url: str, drop: frozenset[str]) -> None:
         self.fid = fid
+        self.drop = drop
         self.url = url
         self.file_number = h5o.get_info(h5o.open(fid, b"/")).fileno
 
@@ -91,7 +96,9 @@ class _Walk:
         for raw_name, kind in _links(gid):
             name = text_of(raw_name)
             child_path = f"{path.rstrip('/')}/{name}"
-            with damage_named(self.url, child_path):
+            if name in self.drop or name.removeprefix(_COORDINATE_PREFIX) in self.drop or child_path[1:] in self.drop:
+                continue
+            with NamedDamage(self.url, child_path):
                 child = self._open(gid, raw_name, kind, child_path, found)
                 if isinstance(child, h5g.GroupID):
                     address = h5o.get_info(child).addr
@@ -107,15 +114,21 @@ class _Walk:
         """The object behind a link, or ``None`` and a problem noted where it is in no or another file."""
         if kind == h5l.TYPE_HARD:
             return h5o.open(gid, raw_name)
-        if kind != h5l.TYPE_SOFT:
+        if kind == h5l.TYPE_EXTERNAL:
             target = " in ".join(text_of(part) for part in reversed(gid.links.get_val(raw_name)))
             found.problems[path] = f"it is a link into another file ({target})"
             return None
-        target = text_of(gid.links.get_val(raw_name))
-        if raw_name not in gid:
-            found.problems[path] = f"it is a link to {target!r}, which is not there"
+        if kind != h5l.TYPE_SOFT:
+            found.problems[path] = f"it is a link of kind {kind}, which only the program that made it can follow"
             return None
-        child = h5o.open(gid, raw_name)
+        target = text_of(gid.links.get_val(raw_name))
+        try:
+            child = h5o.open(gid, raw_name)
+        except (KeyError, OSError, RuntimeError) as error:
+            if isinstance(error, (ConnectionError, TimeoutError)):
+                raise
+            found.problems[path] = f"it is a link to {target!r}, which leads nowhere ({error})"
+            return None
         if h5o.get_info(child).fileno != self.file_number:
             found.problems[path] = f"it is a link to {target!r}, which lies in another file"
             return None
@@ -141,6 +154,4 @@ def _show_coordinate_names(group: FoundGroup) -> None:
     for number, dataset in enumerate(group.datasets):
         shown = dataset.name.removeprefix(_COORDINATE_PREFIX)
         if shown != dataset.name and shown not in taken:
-            group.datasets[number] = FoundDataset(
-                shown, dataset.path, dataset.did, dataset.attributes, dataset.shape
-            )
+            group.datasets[number] = FoundDataset(shown, dataset.path, dataset.did, dataset.attributes, dataset.shape)

@@ -41,7 +41,11 @@ def inlined_chunks(
     total = 0
     for number in numbers:
         where = _chunk_slices(metadata, number)
-        values = _fitted(dataset[where[:rank]] if rank else dataset[()], metadata, where)
+        try:
+            decoded = dataset[where[:rank]] if rank else dataset[()]
+        except OSError as error:
+            raise UnsupportedError(f"{reason}, and libhdf5 does not decode it here either: {error}") from error
+        values = _fitted(decoded, metadata, where)
         chunks[number] = encode_chunk(metadata, values)
         total += len(chunks[number])
         if limit_bytes is not None:

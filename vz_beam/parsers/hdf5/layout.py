@@ -9,9 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import h5py
 import numpy as np
-from h5py import h5d
+from h5py import h5d, h5s
 from numpy.typing import NDArray
 
 from vz_beam.errors import TruncatedFileError, UnsupportedError
@@ -63,11 +62,53 @@ def stored_chunks(did: h5d.DatasetID, grid: ChunkGrid) -> StoredChunks:
     if not rows:
         return _columns([], [], [], [])
     starts, masks, offsets, lengths = zip(*rows, strict=True)
-    places = np.array(starts, dtype=np.int64) // np.array(grid.chunk_shape, dtype=np.int64)
-    inside = (places < np.array(grid.grid_shape)).all(axis=1)
-    strides = [math.prod(grid.grid_shape[axis + 1 :]) for axis in range(len(grid.shape))]
+    places = np.array(starts, dtype=np.int64) // np.array(grid.chunk_shape[: did.rank], dtype=np.int64)
+    places = _true_places(did, places, grid)
+    grid_shape = grid.grid_shape[: did.rank]  # an array datatype adds axes of one chunk
+    inside = np.all(places < np.array(grid_shape), axis=1)
+    strides = [math.prod(grid_shape[axis + 1 :]) for axis in range(did.rank)]
     chunks = _columns(places @ np.array(strides, dtype=np.int64), offsets, lengths, masks)
     return chunks if inside.all() else _rows(chunks, inside)
+
+
+def _true_places(did: h5d.DatasetID, places: NDArray[np.int64], grid: ChunkGrid) -> NDArray[np.int64]:
+    """``places`` int64[n, rank], grid positions, put right where libhdf5 tells them wrongly.
+
+    The extensible array, which indexes chunks where one dimension is unlimited, numbers them as if that dimension
+    came first. H5Dchunk_iter forgets to undo this (measured with HDF5 2.0.0): it counts the numbers along the
+    dimensions as they are, so that all chunks seem to lie at 0 before the unlimited one.
+    """
+    if places.shape[1] < 2 or places[:, 0].any():
+        return places
+    limits = did.get_space().get_simple_extent_dims(True)
+    unlimited = [axis for axis, limit in enumerate(limits) if limit == h5s.UNLIMITED]
+    if len(unlimited) != 1 or unlimited[0] == 0 or places[:, : unlimited[0]].any():
+        return places
+    axis = unlimited[0]
+    most = [-(-limit // chunk) for limit, chunk in zip(limits, grid.chunk_shape, strict=False)]
+    behind, others = most[axis + 1 :], most[:axis] + most[axis + 1 :]
+    weights = [math.prod(behind[place:]) for place in range(len(behind) + 1)]
+    numbers = places[:, axis:] @ np.array(weights, dtype=np.int64)
+    corrected = np.empty_like(places)
+    corrected[:, axis], rest = np.divmod(numbers, math.prod(others))
+    for place, count in reversed(list(enumerate(others))):
+        rest, corrected[:, place if place < axis else place + 1] = np.divmod(rest, count)
+    told = set(map(tuple, places.tolist()))
+    for row in corrected.tolist():
+        if tuple(row) not in told:
+            # Only one of the two readings has a chunk here, and reading it is the one way to ask.
+            return corrected if _is_stored(did, row, grid) else places
+    return places
+
+
+def _is_stored(did: h5d.DatasetID, place: list[int], grid: ChunkGrid) -> bool:
+    try:
+        did.read_direct_chunk(tuple(i * chunk for i, chunk in zip(place, grid.chunk_shape, strict=False)))
+    except RuntimeError as error:
+        if "not allocated" in str(error):
+            return False
+        raise
+    return True
 
 
 def without(chunks: StoredChunks, rows: NDArray[np.bool_]) -> StoredChunks:
@@ -79,6 +120,8 @@ def check_inside_file(chunks: StoredChunks, file_nbytes: int, url: str, path: st
     """Raise where a chunk reaches over the end of the file."""
     if not len(chunks):
         return
+    if int(chunks.offsets.max()) + int(chunks.lengths.max()) <= file_nbytes:
+        return
     size = np.uint64(file_nbytes)
     # Written so that no sum can run over 64 bits.
     outside = (chunks.offsets > size) | (chunks.lengths > size - np.minimum(chunks.offsets, size))
@@ -89,11 +132,6 @@ def check_inside_file(chunks: StoredChunks, file_nbytes: int, url: str, path: st
             f"{int(chunks.offsets[row]) + int(chunks.lengths[row])}, and the file has {file_nbytes}. "
             "Way out: fetch the file again, or leave it out"
         )
-
-
-def high_level(did: h5d.DatasetID) -> h5py.Dataset:
-    """The dataset with h5py's selections and conversions."""
-    return h5py.Dataset(did)
 
 
 def _columns(numbers: Any, offsets: Any, lengths: Any, masks: Any) -> StoredChunks:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.hdf5.arrays import manifest_array
 from vz_beam.parsers.hdf5.dimensions import Dimensions
-from vz_beam.parsers.hdf5.file import OpenFile, damage_named
+from vz_beam.parsers.hdf5.file import OpenFile, NamedDamage
 from vz_beam.parsers.hdf5.groups import FoundGroup, find_group
 from vz_beam.storage.byte_source import ByteSource
 
@@ -31,38 +31,28 @@ class _Reading:
     file: OpenFile
     choices: Choices
     dimensions: Dimensions
-    problems: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str]
 
     def group(self, found: FoundGroup) -> ManifestGroup:
         arrays: dict[str, ManifestArray] = {}
-        with damage_named(self.file.source.url, found.path):
+        with NamedDamage(self.file.source.url, found.path):
             dimensions = self.dimensions.of_group(found)
-        for path, reason in found.problems.items():
-            if not self._is_dropped(path.rpartition("/")[2], path):
-                self.problems[path] = reason
+        self.problems.update(found.problems)
         for dataset in found.datasets:
-            if dataset.attributes.is_dimension_only or self._is_dropped(dataset.name, dataset.path):
+            if dataset.attributes.is_dimension_only:
                 continue
             if dataset.shape is None:
                 self.problems[dataset.path] = "it has no values at all (null dataspace)"
                 continue
             try:
-                with damage_named(self.file.source.url, dataset.path):
+                with NamedDamage(self.file.source.url, dataset.path):
                     arrays[dataset.name] = manifest_array(
                         self.file, dataset, dimensions[dataset.path], self.choices.inline_limit_bytes
                     )
             except UnsupportedError as error:
                 self.problems[dataset.path] = str(error)
-        groups = {
-            name: self.group(child)
-            for name, child in found.groups.items()
-            if not self._is_dropped(name, child.path)
-        }
+        groups = {name: self.group(child) for name, child in found.groups.items()}
         return ManifestGroup(arrays, groups, found.attributes.values)
-
-    def _is_dropped(self, name: str, path: str) -> bool:
-        drop = self.choices.drop
-        return bool(drop) and (name in drop or path.strip("/") in drop)
 
 
 def read_group(source: ByteSource, choices: Choices) -> ManifestGroup:
@@ -72,16 +62,21 @@ def read_group(source: ByteSource, choices: Choices) -> ManifestGroup:
         UnsupportedError: names every variable that cannot be expressed, unless they are to be skipped.
         FormatError: damaged structures; TruncatedFileError where the file is too short.
     """
+    problems: dict[str, str] = {}
     with OpenFile(source) as file:
-        found = find_group(file, choices.group)
-        with damage_named(source.url, ""):
-            dimensions = Dimensions(file.fid, found)
-        reading = _Reading(file, choices, dimensions)
-        group = reading.group(found)
-    if reading.problems and not choices.skip_unsupported:
-        raise UnsupportedError(_refusal(source.url, reading.problems))
-    skipped = {path.strip("/"): reason for path, reason in reading.problems.items()}
+        group = _read_open(file, choices, problems)
+    if problems and not choices.skip_unsupported:
+        raise UnsupportedError(_refusal(source.url, problems))
+    skipped = {path.strip("/"): reason for path, reason in problems.items()}
     return ManifestGroup(group.arrays, group.groups, group.attributes, skipped) if skipped else group
+
+
+def _read_open(file: OpenFile, choices: Choices, problems: dict[str, str]) -> ManifestGroup:
+    # A function of its own, so that all HDF5 objects are gone before the file is closed under them.
+    found = find_group(file, choices.group, choices.drop)
+    with NamedDamage(file.source.url, ""):
+        dimensions = Dimensions(file.fid, found)
+    return _Reading(file, choices, dimensions, problems).group(found)
 
 
 def _refusal(url: str, problems: dict[str, str]) -> str:

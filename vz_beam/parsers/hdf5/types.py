@@ -5,6 +5,7 @@ Source: HDF5 file format specification 3.0, section IV.A.2.d, "The Datatype Mess
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +57,10 @@ def stored_type(tid: h5t.TypeID) -> StoredType:
     reader = _READERS.get(kind)
     if reader is None:
         raise UnsupportedError(f"values of {_CLASS_NAMES.get(kind, f'HDF5 type class {kind}')} have no Zarr type")
-    return reader(tid)
+    try:
+        return reader(tid)
+    except (TypeError, ValueError, LookupError, NotImplementedError) as error:
+        raise UnsupportedError(f"numpy has no type for its values ({error or type(error).__name__})") from error
 
 
 def _byte_order(tid: h5t.TypeID, size: int) -> str | None:
@@ -70,7 +74,8 @@ def _integer(tid: h5t.TypeID) -> StoredType:
     if size not in _INTEGER_SIZES:
         raise UnsupportedError(f"integers of {size} bytes have no Zarr type")
     sign = "i" if tid.get_class() == h5t.INTEGER and tid.get_sign() == h5t.SGN_2 else "u"
-    bits = tid.get_precision()
+    # h5py does not give the precision of bit fields: it stands behind the size, and the offset, of the message.
+    bits = struct.unpack_from("<H", tid.encode(), 12)[0] if tid.get_class() == h5t.BITFIELD else tid.get_precision()
     conversion = "" if bits == 8 * size else f"its integers use {bits} of {8 * size} bits"
     return StoredType(np.dtype(f"{sign}{size}"), _byte_order(tid, size), conversion=conversion)
 

@@ -23,14 +23,18 @@ from vz_beam.patterns.foreign import as_pattern_items
 from vz_beam.patterns.index import Index
 from vz_beam.storage.glob_pattern import pattern_from_glob
 from vz_beam.transforms.combining import CombineManifests
-from vz_beam.transforms.local_runner import check_runner, local_runner
 from vz_beam.transforms.opening import OpenWithVirtualizarr
 from vz_beam.transforms.progress_bar import ProgressBar
 from vz_beam.transforms.progress_log import ProgressLog
+from vz_beam.transforms.runners import check_runner, local_runner
 from vz_beam.transforms.writing import WriteReferences
-from vz_beam.writers.writer import StoreSummary
+from vz_beam.writers.store_summary import StoreSummary
 
-SPLIT_OPTIONS = {"source_storage_options": OpenWithVirtualizarr, "target_storage_options": WriteReferences}
+NOT_CHOICES = frozenset({"store", "progress"})
+SPLIT_OPTIONS: dict[str, type[Any]] = {
+    "source_storage_options": OpenWithVirtualizarr,
+    "target_storage_options": WriteReferences,
+}
 """``storage_options`` is a word of two transforms, so that each has one of its own here."""
 
 
@@ -64,16 +68,17 @@ def build(
     Raises:
         VzBeamError: whatever went wrong, as the step that found it says it.
     """
-    pairs = inputs_of(files_or_pattern, concat_dim, choices.get("source_storage_options", choices.get("storage_options")))
+    listing_options = choices.get("source_storage_options", choices.get("storage_options"))
+    pairs = inputs_of(files_or_pattern, concat_dim, listing_options)
     opening, combining, writing = _choices_by_transform(choices)
-    beam_options = options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(dict(options or {}))
+    given = options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(dict(options or {}))
     if runner is None:
-        runner = local_runner(beam_options, workers)
+        runner = local_runner(given, workers)
     check_runner(runner)
     with tempfile.TemporaryDirectory(prefix="vz_beam_") as folder:
         log = ProgressLog(str(Path(folder, "progress")))
         result = Path(folder, "summary")
-        pipeline = beam.Pipeline(runner=runner, options=beam_options)
+        pipeline = beam.Pipeline(runner=runner, options=given)
         summaries = (
             pipeline
             | "Inputs" >> beam.Create(pairs).with_output_types(tuple[Index, str])
@@ -88,10 +93,12 @@ def build(
         except Exception as error:
             raise original_error(error) from error
         if not result.exists():
-            raise InputError(f"the runner {type(runner).__name__} works elsewhere and cannot hand back a summary: run the "
-                             "transforms in a pipeline of your own")  # fmt: skip
+            raise InputError(
+                f"the runner {runner} works elsewhere and cannot hand back a summary: run the transforms in a pipeline "
+                "of your own"
+            )
         with result.open("rb") as file:
-            summary = cast(StoreSummary, pickle.load(file))  # noqa: S301 - written by this run
+            summary = cast(StoreSummary, pickle.load(file))
     return replace(summary, files=len(pairs))
 
 
@@ -136,29 +143,22 @@ def _without_remark(text: str) -> str:
 
 
 def _choices_by_transform(choices: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    transforms = (OpenWithVirtualizarr, CombineManifests, WriteReferences)
-    sorted_choices: tuple[dict[str, Any], ...] = ({}, {}, {})
+    transforms: tuple[type[Any], ...] = (OpenWithVirtualizarr, CombineManifests, WriteReferences)
+    words = [inspect.signature(transform).parameters.keys() - NOT_CHOICES for transform in transforms]
+    chosen: tuple[dict[str, Any], ...] = ({}, {}, {})
     unknown = []
     for name, value in choices.items():
-        word = "storage_options" if name in SPLIT_OPTIONS else name
-        takers = [
-            place
-            for place, transform in enumerate(transforms)
-            if word in inspect.signature(transform.__init__).parameters and SPLIT_OPTIONS.get(name, transform) is transform
-        ]
-        if not takers or name in ("self", "store", "progress"):
-            unknown.append(name)
+        if name in SPLIT_OPTIONS:
+            chosen[transforms.index(SPLIT_OPTIONS[name])]["storage_options"] = value
+            continue
+        takers = [place for place, known in enumerate(words) if name in known]
         for place in takers:
-            sorted_choices[place][word] = value
+            chosen[place].setdefault(name, value)
+        if not takers:
+            unknown.append(name)
     if unknown:
-        known = sorted(
-            name
-            for transform in transforms
-            for name, parameter in inspect.signature(transform.__init__).parameters.items()
-            if name not in ("self", "store", "progress") and parameter.kind is not parameter.VAR_KEYWORD
-        )
-        raise InputError(f"build() does not know {unknown}; it knows {', '.join(dict.fromkeys(known))}")
-    return sorted_choices[0], sorted_choices[1], sorted_choices[2]
+        raise InputError(f"build() does not know {unknown}; it knows {', '.join(sorted(set().union(*words)))}")
+    return chosen[0], chosen[1], chosen[2]
 
 
 def _save(summary: StoreSummary, path: str) -> None:

@@ -1,0 +1,125 @@
+"""Virtual arrays: what xarray needs of them, and what they refuse."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from vz_beam.errors import ManifestError
+from vz_beam.manifests import ArrayMetadata, ChunkManifest, Codec, ManifestArray, SubChunkIndexingError
+
+
+def array(shape: tuple[int, ...] = (4, 6), chunk_shape: tuple[int, ...] = (2, 3), url: str = "s3://b/a", **fields):  # type: ignore[no-untyped-def]
+    metadata = ArrayMetadata(shape, np.dtype(fields.pop("dtype", "i4")), chunk_shape, **fields)
+    grid_shape = metadata.chunk_grid.grid_shape
+    count = metadata.chunk_grid.size
+    manifest = ChunkManifest.from_columns(
+        (url,),
+        np.zeros(grid_shape, np.int32),
+        (np.arange(count, dtype=np.uint64) * 100).reshape(grid_shape),
+        np.full(grid_shape, 24, np.uint32),
+    )
+    return ManifestArray(metadata, manifest)
+
+
+def offsets(virtual: ManifestArray) -> list[object]:
+    return virtual.manifest.offsets.tolist()  # type: ignore[no-any-return]
+
+
+def test_a_manifest_that_does_not_fit_the_array_is_refused() -> None:
+    with pytest.raises(ManifestError, match=r"\(9, 9\).*\(2, 2\)"):
+        ManifestArray(ArrayMetadata((4, 6), np.dtype("i4"), (2, 3)), ChunkManifest.empty((9, 9)))
+
+
+def test_concatenate_appends_chunks_along_the_axis() -> None:
+    joined = np.concatenate([array(), array(url="s3://b/b")], axis=-2)
+    assert joined.shape == (8, 6)
+    assert joined.manifest.locations == ("s3://b/a", "s3://b/b")
+    assert joined.manifest.location_ids[:, 0].tolist() == [0, 0, 1, 1]
+
+
+def test_a_partial_chunk_is_legal_in_the_last_array_only() -> None:
+    assert np.concatenate([array(), array((3, 6))]).shape == (7, 6)
+    with pytest.raises(ManifestError, match="at the very end only"):
+        np.concatenate([array((3, 6)), array()])
+
+
+@pytest.mark.parametrize(
+    ("other", "word"),
+    [
+        (array(dtype="i2"), "dtype"),
+        (array(chunk_shape=(4, 3)), "chunk_shape"),
+        (array(codecs=(Codec("zstd"),)), "codecs"),
+        (array(fill_value=np.int32(7)), "fill value"),
+        (array((4, 6, 1), (2, 3, 1)), "dimensions"),
+        (array((4, 8)), "shapes"),
+    ],
+)
+def test_arrays_that_differ_are_not_joined(other: ManifestArray, word: str) -> None:
+    with pytest.raises(ManifestError, match=word):
+        np.concatenate([array(), other])
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(0, (2, 4, 6)), (-1, (4, 6, 2)), (1, (4, 2, 6)), (-3, (2, 4, 6))])
+def test_stack_and_expand_dims_take_negative_axes(axis: int, shape: tuple[int, ...]) -> None:
+    assert np.stack([array(), array()], axis=axis).shape == shape
+    assert np.expand_dims(array(), axis).shape == tuple(1 if n == 2 else n for n in shape)
+
+
+def test_broadcasting_repeats_references_and_refuses_to_show_padding() -> None:
+    repeated = np.broadcast_to(array((1, 6), (1, 3)), (5, 6))
+    assert offsets(repeated) == [[0, 100]] * 5
+    with pytest.raises(ManifestError, match="padding"):
+        np.broadcast_to(array((1, 6), (2, 3)), (5, 6))
+
+
+def test_slices_at_chunk_borders_take_chunks() -> None:
+    assert offsets(array()[2:4, :3]) == [[200]]
+    assert array()[..., 3:].shape == (4, 3)
+    assert array((4, 5))[:, 3:5].shape == (4, 2)
+    assert array((4, 6), (1, 3))[np.int64(-1)].shape == (6,)
+    assert array()[None].shape == (1, 4, 6)
+    assert array()[0:0].shape == (0, 6)
+
+
+@pytest.mark.parametrize("indexer", [slice(1, 3), slice(0, 1), slice(None, None, 2), 1])
+def test_an_indexer_that_cuts_a_chunk_is_refused(indexer: object) -> None:
+    with pytest.raises(SubChunkIndexingError):
+        array()[indexer]
+
+
+def test_inlined_chunks_follow_their_array() -> None:
+    metadata = ArrayMetadata((2,), np.dtype("i4"), (1,))
+    inlined = ManifestArray(metadata, ChunkManifest.from_inlined((2,), {0: b"aaaa", 1: b"bbbb"}))
+    joined = np.concatenate([inlined, inlined])
+    assert dict(joined.manifest.inlined) == {0: b"aaaa", 1: b"bbbb", 2: b"aaaa", 3: b"bbbb"}
+    assert dict(joined[1:3].manifest.inlined) == {0: b"bbbb", 1: b"aaaa"}
+
+
+def test_values_are_refused_with_a_way_out() -> None:
+    with pytest.raises(ManifestError, match="loadable_variables"):
+        np.asarray(array())
+    with pytest.raises(ManifestError, match="numpy.mean"):
+        np.mean(array())
+    with pytest.raises(ManifestError, match="numpy.add"):
+        np.add(array(), 1)
+
+
+def test_xarray_joins_virtual_arrays() -> None:
+    first = xr.Dataset({"v": (("t", "x"), array())})
+    second = xr.Dataset({"v": (("t", "x"), array(url="s3://b/b"))})
+    joined = xr.concat([first, second], dim="t", data_vars="all", coords="minimal", compat="override", join="override")
+    assert isinstance(joined["v"].data, ManifestArray)
+    assert joined["v"].shape == (8, 6)
+    assert joined["v"].data.manifest.locations == ("s3://b/a", "s3://b/b")
+    assert isinstance(joined.isel(t=slice(0, 2))["v"].data, ManifestArray)
+
+
+def test_comparing_costs_no_elements_and_survives_pickle() -> None:
+    huge = ManifestArray(ArrayMetadata((10**6, 10**6), np.dtype("f8"), (10**5, 10**6)), ChunkManifest.empty((10, 1)))
+    assert bool((huge == pickle.loads(pickle.dumps(huge))).flat[0])
+    assert bool((array() == array()).flat[0])
+    assert not bool((array() == array(url="s3://b/b")).flat[0])

@@ -1,0 +1,104 @@
+"""Chunk manifests: columns, sizes, equality."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vz_beam.errors import ManifestError
+from vz_beam.manifests import ChunkGrid, ChunkManifest
+from vz_beam.manifests.chunk_manifest import MISSING
+
+ENTRIES = {
+    "0.0": {"path": "s3://b/a", "offset": 1, "length": 2},
+    "1.1": {"path": "s3://b/b", "offset": 3, "length": 4},
+}
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=4))
+def test_a_grid_has_enough_chunks_and_none_too_many(axes: list[tuple[int, int]]) -> None:
+    grid = ChunkGrid(tuple(n for n, _ in axes), tuple(c for _, c in axes))
+    for (length, chunk), count in zip(axes, grid.grid_shape, strict=True):
+        assert (count - 1) * chunk < length <= count * chunk or (length == 0 and count == 0)
+
+
+def test_a_reference_takes_at_most_20_bytes_however_long_its_url() -> None:
+    count = 100_000
+    urls = [f"s3://{'long' * 20}/{n}.nc" for n in range(50)]
+    manifest = ChunkManifest.from_columns(
+        urls,
+        np.arange(count, dtype=np.int32) % 50,
+        np.arange(count, dtype=np.uint64) * 2**33,
+        np.full(count, 2**33, np.uint64),
+    )
+    assert manifest.nbytes <= 20 * count + 50 * 120
+    assert len(pickle.dumps(manifest)) <= 20 * count + 50 * 150
+    assert pickle.loads(pickle.dumps(manifest)) == manifest
+
+
+def test_entries_come_back_as_they_were_given() -> None:
+    manifest = ChunkManifest(ENTRIES, shape=(2, 3))
+    assert manifest.dict() == ENTRIES
+    assert manifest.grid_shape == (2, 3)
+    assert len(manifest) == 2
+    assert manifest.get_entry((0, 1)) is None
+    assert manifest["1.1"].offset == 3
+    with pytest.raises(KeyError):
+        manifest["0.1"]
+
+
+def test_a_scalar_has_one_chunk_named_c() -> None:
+    manifest = ChunkManifest.single((), "a", 5, 6)
+    assert manifest.dict() == {"c": {"path": "a", "offset": 5, "length": 6}}
+    assert ChunkManifest(manifest.dict(), shape=()) == manifest
+
+
+def test_missing_chunks_stay_missing_when_paths_change() -> None:
+    renamed = ChunkManifest(ENTRIES, shape=(2, 3)).rename_paths(lambda url: url.replace("s3://b", "file:///c"))
+    assert renamed["0.0"].path == "file:///c/a"
+    assert renamed.nrefs == 2
+    assert ChunkManifest(ENTRIES, shape=(2, 3)).rename_paths("x").locations == ("x",)
+
+
+def test_equality_does_not_depend_on_the_order_of_locations() -> None:
+    one = ChunkManifest.from_columns(("a", "b"), np.array([0, 1]), np.array([1, 2]), np.array([3, 4]))
+    other = ChunkManifest.from_columns(("b", "a"), np.array([1, 0]), np.array([1, 2]), np.array([3, 4]))
+    assert one == other
+    assert one != ChunkManifest.from_columns(("a", "c"), np.array([0, 1]), np.array([1, 2]), np.array([3, 4]))
+    assert one != ChunkManifest.empty((3,))
+
+
+def test_an_empty_manifest_costs_nothing() -> None:
+    manifest = ChunkManifest.empty((1000, 1000, 1000))
+    assert manifest.nbytes < 100
+    assert len(pickle.dumps(manifest)) < 300
+    assert manifest.nrefs == 0
+
+
+def test_arrays_of_paths_are_stored_once_a_path() -> None:
+    paths = np.array([["a", "a"], ["", "b"]], dtype=np.dtypes.StringDType())
+    manifest = ChunkManifest.from_arrays(
+        paths=paths, offsets=np.arange(4, dtype=np.uint64).reshape(2, 2), lengths=np.full((2, 2), 9, np.uint64)
+    )
+    assert manifest.locations == ("a", "b")
+    assert manifest.location_ids.tolist() == [[0, 0], [MISSING, 1]]
+    assert manifest.offsets.tolist() == [[0, 1], [0, 3]]
+
+
+@pytest.mark.parametrize(
+    ("entries", "shape", "word"),
+    [
+        ({"0.x": ENTRIES["0.0"]}, None, "whole numbers"),
+        ({"0.5": ENTRIES["0.0"]}, (1, 2), "outside"),
+        ({"0": {"path": "a"}}, (1,), "needs path"),
+        ({"0": {"path": "a", "offset": -1, "length": 1}}, (1,), "negative"),
+        ({}, None, "neither"),
+    ],
+)
+def test_entries_that_cannot_be_are_refused(entries: dict, shape: object, word: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(ManifestError, match=word):
+        ChunkManifest(entries, shape=shape)  # type: ignore[arg-type]

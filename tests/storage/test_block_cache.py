@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vz_beam.errors import InputError
+from vz_beam.storage.block_cache import BlockCache
+from vz_beam.storage.byte_source import ByteSource, open_source
+from vz_beam.storage.request_log import RequestLog
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> RequestLog:
+    (tmp_path / "a").write_bytes(bytes(range(256)) * 4)
+    return RequestLog(open_source(tmp_path / "a"))
+
+
+def test_a_block_is_fetched_once(log: RequestLog) -> None:
+    cache = BlockCache(log, block_bytes=100)
+    assert cache.read(10, 20) == bytes(range(10, 20))
+    assert cache.read(90, 100) == bytes(range(90, 100))
+    assert log.requests == [(0, 100)]
+
+
+def test_the_missing_blocks_of_many_ranges_are_fetched_together(log: RequestLog) -> None:
+    calls: list[list[tuple[int, int]]] = []
+
+    class Counting(RequestLog):
+        def read_many(self, ranges: object) -> list[bytes]:
+            calls.append(list(ranges))  # type: ignore[call-overload]
+            return super().read_many(ranges)  # type: ignore[arg-type]
+
+    cache = BlockCache(Counting(log), block_bytes=100)
+    cache.read(0, 1)
+    cache.read_many([(5, 205), (950, 1024), (7, 9)])
+    assert calls == [[(0, 100)], [(100, 200), (200, 300), (900, 1000), (1000, 1024)]]
+
+
+def test_the_blocks_used_last_are_kept(log: RequestLog) -> None:
+    cache = BlockCache(log, block_bytes=100, max_blocks=2)
+    for start in (0, 100, 0, 200, 0, 100):
+        cache.read(start, start + 1)
+    assert log.requests == [(0, 100), (100, 200), (200, 300), (100, 200)]
+
+
+def test_a_large_range_goes_around_the_cache(log: RequestLog) -> None:
+    cache = BlockCache(log, block_bytes=10, max_blocks=4)
+    cache.read(0, 10)
+    assert cache.read_many([(0, 200), (3, 5)]) == [bytes(range(200)), b"\3\4"]
+    assert log.requests == [(0, 10), (0, 200)]
+
+
+def test_a_cache_shows_the_path_of_its_source_and_a_log_hides_it(tmp_path: Path, log: RequestLog) -> None:
+    source: ByteSource = open_source(tmp_path / "a")
+    assert BlockCache(source).local_path == str(tmp_path / "a")
+    assert RequestLog(source).local_path is None
+    assert BlockCache(log).local_path is None
+
+
+def test_a_log_counts_bytes(log: RequestLog) -> None:
+    log.read(0, 10)
+    log.read_many([(5, 6), (7, 9)])
+    assert (log.requests, log.nbytes) == ([(0, 10), (5, 6), (7, 9)], 13)
+
+
+@pytest.mark.parametrize("knobs", [{"block_bytes": 0}, {"max_blocks": 0}])
+def test_a_cache_of_nothing_is_refused(log: RequestLog, knobs: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="at least 1"):
+        BlockCache(log, **knobs)

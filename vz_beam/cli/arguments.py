@@ -1,0 +1,143 @@
+"""What can be said on the command line of ``vz-beam``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+DESCRIPTION = "Archives of scientific files as one virtual Zarr store: references are written, data is not copied."
+EXIT_CODES = """\
+exit codes:
+  0    all is well
+  1    the input is at fault, or the run failed; no store was made visible
+  2    the command was wrong: an option, a pattern, a name
+  3    the store was written without some files, which failed (--errors collect)
+  130  interrupted
+"""
+BUILD_EPILOG = """\
+Files that the shell lists are taken in natural order of their names (2 before 10), as those of a quoted glob are.
+What follows -- goes to Beam: vz-beam build 'data/*.nc' store.parquet --concat-dim time -- --runner=FlinkRunner
+"""
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """The parsed command line; what follows ``--`` of ``build`` is its ``beam_options``."""
+    own, beam_options = list(arguments), []
+    if own[:1] == ["build"] and "--" in own:
+        cut = own.index("--")
+        own, beam_options = own[:cut], own[cut + 1 :]
+    parsed = _parser().parse_args(own)
+    parsed.beam_options = beam_options
+    return parsed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vz-beam",
+        description=DESCRIPTION,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_build(commands)
+    _add_inspect(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_build(commands: Any) -> None:
+    parser = _add_command(commands, "build", "build one store from many files", BUILD_EPILOG)
+    parser.usage = "vz-beam build FILES [FILES ...] STORE [options] [-- BEAM OPTIONS]"
+    parser.add_argument("paths", nargs="+", metavar="FILES ... STORE", help="a glob, a folder or files; the store is last")
+    parser.add_argument("--concat-dim", metavar="DIM", help="the dimension along which the files follow each other")
+    parser.add_argument(
+        "--name-pattern", metavar="TEXT", help="fields in the files' names, such as 'data_{time}_{variable}.nc'"
+    )
+    parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes on this machine (default: 1)")
+    parser.add_argument("--mode", choices=("create", "overwrite"), help="whether a store may be replaced (default: create)")
+    parser.add_argument("--format", metavar="NAME", help="of the store (default: by its suffix)")
+    parser.add_argument("--errors", choices=("raise", "collect"), help="collect: go on past files that fail, and list them")
+    parser.add_argument("--loadable-variables", type=_names, metavar="A,B", help="read now, instead of referencing")
+    parser.add_argument("--drop-variables", type=_names, metavar="A,B", help="leave out")
+    parser.add_argument("--group", metavar="PATH", help="the group of each file (default: the root)")
+    parser.add_argument("--parser", metavar="NAME", help="of the files (default: by their content)")
+    parser.add_argument("--order-by", choices=("index", "coordinate"), help="place files by name, or by their coordinate")
+    parser.add_argument("--chunks-per-shard", type=_count, metavar="N", help="references in one object of the store")
+    parser.add_argument("--max-concurrency", type=_count, metavar="N", help="files that are opened at once, at most")
+    parser.add_argument("--attempts", type=_count, metavar="N", help="tries of a file where the failure may pass")
+    _add_storage_options(parser, "--storage-option", "source_storage_options", "of the files' storage")
+    _add_storage_options(parser, "--target-storage-option", "target_storage_options", "of the store's storage")
+    parser.add_argument("--no-progress", action="store_true", help="no progress on standard error")
+
+
+def _add_inspect(commands: Any) -> None:
+    parser = _add_command(commands, "inspect", "show what is in a file, or in a store of references")
+    parser.add_argument("file", metavar="FILE", help="path or URL of a file or store")
+    parser.add_argument("--group", metavar="PATH", help="only this group")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    _add_storage_options(parser, "--storage-option", "storage_options", "of the file's storage")
+
+
+def _add_demo(commands: Any) -> None:
+    parser = _add_command(commands, "demo", "make a small archive, build its store, and compare every value")
+    parser.add_argument("folder", nargs="?", default="vz-beam-demo", metavar="FOLDER", help="default: ./vz-beam-demo")
+
+
+def _add_command(commands: Any, name: str, text: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", epilog=epilog, allow_abbrev=False
+    )
+    parser.add_argument("--traceback", action="store_true", help="show where an error comes from")
+    parser.add_argument("--verbose", action="store_true", help="show logs and warnings, those of Beam included")
+    return parser
+
+
+def _add_storage_options(parser: argparse.ArgumentParser, flag: str, name: str, text: str) -> None:
+    parser.add_argument(
+        flag, dest=name, action=_StorageOption, metavar="KEY=VALUE", help=f"{text}; may be repeated, VALUE may be JSON"
+    )
+
+
+class _StorageOption(argparse.Action):
+    """Gathers ``KEY=VALUE`` into a dict; a key that is given twice is wrong."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        key, mark, value = values.partition("=")
+        options = dict(getattr(namespace, self.dest) or {})
+        if not (key and mark):
+            # the text is not repeated: it may be a secret
+            parser.error(f"argument {option_string}: expected KEY=VALUE, such as skip_signature=true")
+        if key in options:
+            parser.error(f"argument {option_string}: {key} is given twice")
+        setattr(namespace, self.dest, {**options, key: value_of(value)})
+
+
+def value_of(text: str) -> Any:
+    """The JSON value that a text is, else the text itself.
+
+    >>> value_of("true"), value_of("us-west-2"), value_of('{"allow_http": true}'), value_of('"007"')
+    (True, 'us-west-2', {'allow_http': True}, '007')
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in (part.strip() for part in text.split(",")) if name]
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, not {text!r}")
+    return int(text)

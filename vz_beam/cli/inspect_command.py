@@ -1,0 +1,25 @@
+"""``vz-beam inspect``: what is in a file, or in a store of references."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from vz_beam.cli.command import ALL_WELL
+from vz_beam.cli.described_file import describe_file
+from vz_beam.cli.described_store import describe_store, first_files, is_store
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the description as text or JSON."""
+    found_store = is_store(arguments.file, arguments.storage_options)
+    describe = describe_store if found_store else describe_file
+    description = describe(arguments.file, arguments.group, arguments.storage_options)
+    if arguments.json:
+        print(json.dumps(description.to_json(), indent=2))
+        return ALL_WELL
+    print(description)
+    if found_store and description.files:
+        print("\nfiles")
+        print("\n".join(first_files(description.files)))
+    return ALL_WELL

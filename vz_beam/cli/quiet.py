@@ -1,0 +1,96 @@
+"""What other libraries say about themselves, kept from the user's terminal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TextIO
+
+STANDARD_ERROR = 2
+"""The number of the file that worker processes inherit to write to."""
+
+
+@contextmanager
+def quiet(verbose: bool = False) -> Iterator[None]:
+    """Shows warnings of vz_beam in one line each, and nothing of other libraries; with ``verbose`` everything.
+
+    Errors need no log: they are raised. All is as before afterwards.
+    """
+    with ExitStack() as stack:
+        if verbose:
+            stack.enter_context(_logs_shown())
+        else:
+            stack.enter_context(_logs_disabled())
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("default", category=UserWarning, module="vz_beam")
+            warnings.showwarning = _show
+            stack.enter_context(_silent_workers())
+        yield
+
+
+@contextmanager
+def _logs_shown() -> Iterator[None]:
+    root = logging.getLogger()
+    level = root.level
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+
+
+@contextmanager
+def _logs_disabled() -> Iterator[None]:
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+
+
+@contextmanager
+def _silent_workers() -> Iterator[None]:
+    """Nothing of processes that start now reaches standard error; ``sys.stderr`` of this one goes where it went.
+
+    Beam's workers log to the file that they inherit before they read any option that could stop them.
+    """
+    original = sys.stderr
+    kept = os.dup(STANDARD_ERROR)
+    try:
+        if _number_of(original) == STANDARD_ERROR:
+            original.flush()
+            sys.stderr = open(kept, "w", encoding=original.encoding, errors=original.errors, buffering=1, closefd=False)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, STANDARD_ERROR)
+        os.close(nowhere)
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = original
+        os.dup2(kept, STANDARD_ERROR)
+        os.close(kept)
+
+
+def _number_of(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None  # a stream in memory, such as a test's
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> Any:
+    print(f"vz-beam: warning: {message}", file=file or sys.stderr)

@@ -1,0 +1,71 @@
+"""Which codecs decode alike: levels and block sizes matter to the writer only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vz_beam.manifests.metadata import Codec
+
+_SAME_NAMES = {
+    "numcodecs.gzip": "gzip",
+    "numcodecs.zstd": "zstd",
+    "numcodecs.blosc": "blosc",
+    "numcodecs.crc32c": "crc32c",
+}
+"""Two names of one stream of bytes."""
+_SELF_DESCRIBING = frozenset(
+    ["gzip", "zstd", "blosc", "crc32c", "numcodecs.zlib", "numcodecs.bz2", "numcodecs.fletcher32", "numcodecs.lz4"]
+)
+"""Codecs whose bytes say all that decoding needs."""
+_LZMA = "numcodecs.lzma"
+_SHUFFLE = "numcodecs.shuffle"
+_IN_ZARR = frozenset(["bytes", "vlen-utf8", "vlen-bytes", "gzip", "zstd", "blosc", "crc32c", "transpose"])
+_OWNERS = {"numcodecs": "", "vz_beam": "vz_beam", "imagecodecs": "imagecodecs"}
+"""First part of a codec's name to the package that a reader must import beyond zarr and numcodecs."""
+
+
+def decoding_of(codecs: Iterable[Codec]) -> tuple[Codec, ...]:
+    """The codecs with only what decoding depends on; steps that change nothing are left out.
+
+    >>> decoding_of([Codec("numcodecs.shuffle", {"elementsize": 1}), Codec("numcodecs.zlib", {"level": 4})])
+    (Codec(name='numcodecs.zlib', configuration={}),)
+    """
+    return tuple(_decoding(codec) for codec in codecs if not _changes_nothing(codec))
+
+
+def decodes_alike(one: Iterable[Codec], other: Iterable[Codec]) -> bool:
+    """Whether bytes encoded by one pipeline can be decoded by the other."""
+    return decoding_of(one) == decoding_of(other)
+
+
+def required_packages(codecs: Iterable[Codec]) -> tuple[str, ...]:
+    """The packages that a reader must import beyond zarr and numcodecs, sorted.
+
+    >>> required_packages([Codec("numcodecs.zlib"), Codec("vz_beam.lzf", {"nbytes": 8})])
+    ('vz_beam',)
+    """
+    packages = {_owner(codec.name) for codec in codecs if codec.name not in _IN_ZARR}
+    return tuple(sorted(packages - {""}))
+
+
+def _decoding(codec: Codec) -> Codec:
+    name = _SAME_NAMES.get(codec.name, codec.name)
+    if name in _SELF_DESCRIBING:
+        return Codec(name)
+    configuration = dict(codec.configuration)
+    if name == _LZMA:
+        configuration.pop("preset", None)
+    return Codec(name, configuration)
+
+
+def _changes_nothing(codec: Codec) -> bool:
+    return codec.name == _SHUFFLE and codec.configuration.get("elementsize") == 1
+
+
+def _owner(name: str) -> str:
+    first, _, rest = name.partition(".")
+    if first == "numcodecs" and rest.startswith("imagecodecs_"):
+        return "imagecodecs"
+    if first.startswith("imagecodecs_"):
+        return "imagecodecs"
+    return _OWNERS.get(first, first)

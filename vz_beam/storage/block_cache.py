@@ -1,0 +1,121 @@
+"""A source that remembers what it read, in aligned blocks: for readers that ask for many small pieces."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from vz_beam.errors import InputError
+from vz_beam.storage.byte_source import ByteSource
+from vz_beam.storage.identity import Identity
+from vz_beam.storage.open_handle import OpenHandle
+from vz_beam.storage.source_ranges import checked_end, checked_range, checked_ranges
+
+BLOCK_BYTES = 64 * 1024
+"""Headers, B-tree nodes and heaps of an HDF5 file lie some KB apart; a block brings the next few along."""
+MAX_BLOCKS = 512
+"""32 MiB of blocks: the metadata of most files, and small beside a worker's memory."""
+_LARGE_BLOCKS = 16  # a range over more blocks than this is data, which is read once: it would only push metadata out
+
+
+class BlockCache(OpenHandle):
+    """Reads ``source`` in aligned blocks of ``block_bytes`` and keeps the ``max_blocks`` used last.
+
+    ``read_many`` fetches all blocks that are missing together. Threads may read at once; two of them may
+    fetch the same block.
+    """
+
+    __slots__ = ("_block_bytes", "_blocks", "_lock", "_max_blocks", "_source")
+
+    def __init__(self, source: ByteSource, *, block_bytes: int = BLOCK_BYTES, max_blocks: int = MAX_BLOCKS) -> None:
+        if block_bytes < 1 or max_blocks < 1:
+            raise InputError(f"block_bytes={block_bytes} and max_blocks={max_blocks} are to be at least 1")
+        self._source = source
+        self.url = source.url
+        self._block_bytes = block_bytes
+        self._max_blocks = max_blocks
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def local_path(self) -> str | None:
+        """That of the source."""
+        return self._source.local_path
+
+    def size(self) -> int:
+        """Size of the file, bytes."""
+        return self._source.size()
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes ``start`` to ``stop``, from memory where they were read before."""
+        start, stop = checked_range(self.url, start, stop)
+        number, first = divmod(start, self._block_bytes)
+        with self._lock:
+            block = self._blocks.get(number)
+            if block is not None and first + stop - start <= len(block):
+                self._blocks.move_to_end(number)
+                return block[first : first + stop - start]
+        return self.read_many([(start, stop)])[0]
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each range; what is not in memory is fetched in one call."""
+        wanted = checked_ranges(self.url, ranges)
+        size = self.size()
+        large: dict[tuple[int, int], bytes | None] = {}
+        numbers: set[int] = set()
+        checked_end(self.url, wanted, size)
+        for start, stop in wanted:
+            if stop - start > _LARGE_BLOCKS * self._block_bytes:
+                large[start, stop] = None
+            elif start < stop:
+                numbers.update(range(start // self._block_bytes, (stop - 1) // self._block_bytes + 1))
+        blocks, missing = self._known(numbers)
+        fetches = [self._range_of(number, size) for number in missing] + list(large)
+        fetched = self._source.read_many(fetches) if fetches else []
+        blocks.update(zip(missing, fetched, strict=False))
+        large.update(zip(large, fetched[len(missing) :], strict=True))
+        self._keep(blocks)
+        return [self._piece(blocks, large, start, stop) for start, stop in wanted]
+
+    def identity(self) -> Identity:
+        """What the file is now."""
+        return self._source.identity()
+
+    def close(self) -> None:
+        """Closes the source and forgets what was read."""
+        with self._lock:
+            self._blocks.clear()
+        self._source.close()
+
+    def _range_of(self, number: int, size: int) -> tuple[int, int]:
+        start = number * self._block_bytes
+        return start, min(start + self._block_bytes, size)
+
+    def _known(self, numbers: set[int]) -> tuple[dict[int, bytes], list[int]]:
+        with self._lock:
+            blocks = {number: self._blocks[number] for number in numbers if number in self._blocks}
+        return blocks, sorted(numbers - blocks.keys())
+
+    def _keep(self, blocks: dict[int, bytes]) -> None:
+        with self._lock:
+            for number, block in blocks.items():
+                self._blocks[number] = block
+                self._blocks.move_to_end(number)
+            while len(self._blocks) > self._max_blocks:
+                self._blocks.popitem(last=False)
+
+    def _piece(
+        self, blocks: dict[int, bytes], large: dict[tuple[int, int], bytes | None], start: int, stop: int
+    ) -> bytes:
+        if start == stop:
+            return b""
+        data = large.get((start, stop))
+        if data is not None:
+            return data
+        size = self._block_bytes
+        first, last = start // size, (stop - 1) // size
+        if first == last:
+            return blocks[first][start - first * size : stop - first * size]
+        middle = [blocks[number] for number in range(first + 1, last)]
+        return b"".join([blocks[first][start - first * size :], *middle, blocks[last][: stop - last * size]])

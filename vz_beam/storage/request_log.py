@@ -1,0 +1,55 @@
+"""A source that writes down what is asked of it: tests use it to prove that chunk data is never read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vz_beam.storage.byte_source import ByteSource
+from vz_beam.storage.identity import Identity
+from vz_beam.storage.open_handle import OpenHandle
+
+
+class RequestLog(OpenHandle):
+    """Passes every request on to ``source`` and keeps its range in ``requests``, in order.
+
+    ``local_path`` is ``None``, so that no reader can go around it.
+    """
+
+    __slots__ = ("_source", "requests")
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self.url = source.url
+        self.requests: list[tuple[int, int]] = []
+
+    @property
+    def local_path(self) -> None:
+        """None: every read is to be seen."""
+        return None
+
+    @property
+    def nbytes(self) -> int:
+        """Sum of the lengths of all requests, bytes."""
+        return sum(stop - start for start, stop in self.requests)
+
+    def size(self) -> int:
+        """Size of the file, bytes."""
+        return self._source.size()
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes ``start`` to ``stop``."""
+        self.requests.append((int(start), int(stop)))
+        return self._source.read(start, stop)
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each range; each is a request of its own here."""
+        self.requests.extend((int(start), int(stop)) for start, stop in ranges)
+        return self._source.read_many(ranges)
+
+    def identity(self) -> Identity:
+        """What the file is now."""
+        return self._source.identity()
+
+    def close(self) -> None:
+        """Closes the source; the log stays."""
+        self._source.close()

@@ -1,0 +1,1 @@
+"""Suites and sample files that tests of other packages may inherit."""
