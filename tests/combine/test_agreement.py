@@ -113,6 +113,20 @@ def test_a_coordinate_that_overlaps_or_runs_backwards_is_refused(firsts, word) -
         assert expected in text
 
 
+def test_a_coordinate_that_is_one_value_in_all_files_is_noted() -> None:
+    inputs = [(time_index(n), virtual_file(n, steps=1, first=7, chunk_steps=1)) for n in range(3)]
+    layout, _ = combine(inputs)
+    assert layout.arrays["v"].metadata.shape == (3, 6)
+    (note,) = layout.notes
+    assert "'time' is 7 in all 3 inputs" in note
+
+
+@pytest.mark.parametrize("firsts", [(7, 7, 8), (7, 8, 8)])
+def test_one_value_twice_among_others_is_an_overlap(firsts: tuple[int, ...]) -> None:
+    text = refusal(*(virtual_file(n, steps=1, first=first, chunk_steps=1) for n, first in enumerate(firsts)))
+    assert "overlaps" in text
+
+
 def test_order_by_coordinate_places_files_by_their_values() -> None:
     inputs = [(time_index(0), virtual_file(0, first=4)), (time_index(1), virtual_file(1, first=0))]
     layout, shards = combine(inputs, order_by="coordinate")

@@ -6,6 +6,7 @@ chunk comes from the codec's configuration.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -24,6 +25,8 @@ LZF_ID = "vz_beam.lzf"
 """The codec's name in Zarr v2 and v3."""
 _INCREMENT_BYTES = 2**16
 """Memory of the in-memory file grows by so much at once, bytes."""
+_FILE_NUMBERS = itertools.count()
+"""HDF5 tells files in memory apart by their names, and threads decode at once."""
 _SKIPPED = 1
 """Filter mask of a chunk that LZF could not make smaller, and that is stored as it is."""
 
@@ -97,7 +100,7 @@ class _MemoryDataset:
         access = h5p.create(h5p.FILE_ACCESS)
         access.set_fapl_core(block_size=_INCREMENT_BYTES, backing_store=False)
         access.set_fclose_degree(h5f.CLOSE_STRONG)
-        self._file = h5f.create(b"vz_beam.lzf", h5f.ACC_TRUNC, fapl=access)
+        self._file = h5f.create(b"vz_beam.lzf.%d" % next(_FILE_NUMBERS), h5f.ACC_TRUNC, fapl=access)
         plist = h5p.create(h5p.DATASET_CREATE)
         plist.set_chunk((nbytes,))
         plist.set_filter(h5z.FILTER_LZF, h5z.FLAG_OPTIONAL)

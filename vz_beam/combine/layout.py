@@ -45,6 +45,7 @@ class Layout:
         new_dims: those concatenated dimensions that the files lack and their variables gain.
         chunks_per_shard: chunks of an array in one shard.
         inputs: number of inputs that the layout was made from.
+        notes: what the user should know about the inputs although it is no error.
         failed: texts of the inputs that are left out because they could not be opened.
     """
 
@@ -55,11 +56,12 @@ class Layout:
     chunks_per_shard: int = CHUNKS_PER_SHARD
     inputs: int = 0
     failed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layout):
             return NotImplemented
-        names = ("arrays", "groups", "new_dims", "chunks_per_shard", "inputs", "failed")
+        names = ("arrays", "groups", "new_dims", "chunks_per_shard", "inputs", "failed", "notes")
         return (
             all(getattr(self, name) == getattr(other, name) for name in names)
             and list(self.arrays) == list(other.arrays)

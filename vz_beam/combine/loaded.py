@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -88,30 +89,43 @@ def encode_values(
     return metadata, _raw_chunks(values, chunk_shape), used
 
 
-def check_positions(name: str, dim: str, pieces: Sequence[tuple[str, xr.Variable]], keep: bool = False) -> list[str]:
-    """Problems of a dimension coordinate whose pieces, in the order in which they are placed, overlap or run
-    backwards; each names the two files and their values. ``pieces`` are (label, values).
+class PositionCheck(NamedTuple):
+    """What a coordinate says about the places of inputs."""
+
+    problems: list[str]
+    notes: list[str]
+
+
+def check_positions(name: str, dim: str, pieces: Sequence[tuple[str, xr.Variable]]) -> PositionCheck:
+    """Whether the pieces of a dimension coordinate, (label, values) in the order of their places, run one way.
+
+    A piece that overlaps the one before or runs backwards is a problem, told with both files and their values. Where
+    every input has one and the same single value, the coordinate tells inputs apart no more than their absence would:
+    that is a note.
     """
     ranges = []
     for label, variable in pieces:
         values = variable.values.ravel()
-        if values.size and (values.dtype.kind in "iufmM" or hasattr(values[0], "calendar")):
-            ranges.append((label, values.min(), values.max(), values[0] <= values[-1], values.size))
-    if len(ranges) < 2 or keep:
-        return []
-    long = [rising for _, _, _, rising, size in ranges if size > 1]
-    rising = long[0] if long else bool(ranges[0][1] <= ranges[-1][1])
+        if values.size and (values.dtype.kind in "iufmM" or is_cftime(values)):
+            ranges.append((label, values.min(), values.max(), bool(values[0] <= values[-1]), values.size))
+    if len(ranges) < 2:
+        return PositionCheck([], [])
+    if all(size == 1 and low == ranges[0][1] for _, low, _, _, size in ranges):
+        note = f"coordinate {name!r} is {ranges[0][1]} in all {len(ranges)} inputs: it cannot tell whether their order is right"
+        return PositionCheck([], [note])
+    directions = [rising for _, _, _, rising, size in ranges if size > 1]
+    rising = directions[0] if directions else bool(ranges[0][1] <= ranges[-1][1])
     problems = []
-    for (label, low, high, _, _), (other, other_low, other_high, _, _) in zip(ranges, ranges[1:], strict=False):
+    for (label, low, high, _, _), (other, other_low, other_high, _, _) in itertools.pairwise(ranges):
         if (high < other_low) if rising else (low > other_high):
             continue
-        overlaps = not (other_high < low if rising else other_low > high)
-        what = "overlaps" if overlaps else "runs backwards"
+        backwards = other_high < low if rising else other_low > high
         problems.append(
-            f"coordinate {name!r} {what} along {dim!r}: {low} to {high} in {label}, then {other_low} to {other_high} in "
-            f"{other} (give the files in the order of their coordinate, or order_by='coordinate')"
+            f"coordinate {name!r} {'runs backwards' if backwards else 'overlaps'} along {dim!r}: {low} to {high} in "
+            f"{label}, then {other_low} to {other_high} in {other} (give each file once, in the order of this "
+            "coordinate, or say order_by='coordinate')"
         )
-    return problems
+    return PositionCheck(problems, [])
 
 
 def describe_difference(path: str, first: xr.Variable, second: xr.Variable) -> str:

@@ -59,6 +59,7 @@ def plan_layout(
         chunks_per_shard=chunks_per_shard,
         inputs=len(gathered.present),
         failed=tuple(gathered.failed[key] for key in sorted(gathered.failed)),
+        notes=tuple(sorted(planner.notes)),
     )
 
 
@@ -96,6 +97,7 @@ class _Planner:
         dims_of_files = {dim for _, dim in gathered.lengths}
         self.concat_dims = [dim for dim, operation in gathered.operations.items() if operation == "concat"]
         self.new_dims = tuple(dim for dim in self.concat_dims if dim not in dims_of_files)
+        self.notes: list[str] = []
         self.ranks: dict[str, dict[int, int]] = {}
         for dim in self.concat_dims:
             order = list(numbers[dim])
@@ -166,7 +168,9 @@ class _Planner:
                 if known.metadata is not None:
                     found += self._partial_chunks(path, group, dim, known.metadata.chunk_shape[axis])
                 elif path.rpartition("/")[2] == dim:
-                    found += check_positions(path, dim, self._ordered_pieces(path, dim))
+                    check = check_positions(path, dim, self._ordered_pieces(path, dim))
+                    found += check.problems
+                    self.notes += check.notes
         return found
 
     def _partial_chunks(self, path: str, group: str, dim: str, chunk: int) -> list[str]:

@@ -54,8 +54,10 @@ class LocalSource(OpenHandle):
     def read(self, start: int, stop: int) -> bytes:
         """The bytes ``start`` to ``stop``; TruncatedFileError where the file has fewer."""
         start, stop = checked_range(self.url, start, stop)
+        if start == stop:
+            return b""
         try:
-            if stop > self._size and start < stop:  # pread would take the memory first, and a broken length can be any
+            if stop > self._size:  # pread would take the memory first, and a broken length can be any
                 checked_end(self.url, [(start, stop)], os.fstat(self._descriptor).st_size)
             data = os.pread(self._descriptor, stop - start, start)
             while start + len(data) < stop and (more := self._more(start + len(data), stop)):

@@ -74,8 +74,8 @@ def filesystem_error(error: Exception, url: str) -> VzBeamError:
     if isinstance(error, VzBeamError):
         return error
     where, kind, text = shown(url), type(error).__name__, str(error)
-    status = getattr(error, "status", None) or getattr(error, "code", None)
-    if isinstance(error, FileNotFoundError) or status in (404, 410):
+    status = _status_of(error) or _status_of(error.__cause__)
+    if status in (404, 410) or (isinstance(error, FileNotFoundError) and status is None):
         return not_found(url, "no such file")
     if isinstance(error, ImportError):
         return InputError(f"{where}: a package for this protocol is not installed: {_first_words(text)}")
@@ -85,8 +85,7 @@ def filesystem_error(error: Exception, url: str) -> VzBeamError:
         return SourceError(f"{where} is a folder, and a file was expected. Way out: name the files, or use a glob")
     if isinstance(error, PermissionError) or status in (401, 403):
         return SourceError(f"{where}: access was refused ({kind}). Way out: give credentials in storage_options")
-    passing_status = isinstance(status, int) and (status == 429 or status >= 500)
-    if passing_status or _is_passing(error, f"{kind} {text}"):
+    if (status is not None and (status == 429 or status >= 500)) or _is_passing(error, f"{kind} {text}"):
         return TransientSourceError(f"{where}: {kind}. This may pass: try again")
     return SourceError(f"{where}: {kind}: {_first_words(text)}")
 
@@ -94,6 +93,12 @@ def filesystem_error(error: Exception, url: str) -> VzBeamError:
 def not_found(url: str, reason: str, hint: str = "") -> SourceNotFoundError:
     """The error of a source that is not there."""
     return SourceNotFoundError(f"{shown(url)} is not there ({reason}).{' ' + hint if hint else ''}")
+
+
+def _status_of(error: BaseException | None) -> int | None:
+    """The status of an answer of http; fsspec says "not found" of any, and keeps the answer as the cause."""
+    status = getattr(error, "status", None) or getattr(error, "code", None)
+    return status if isinstance(status, int) else None
 
 
 def _is_passing(error: Exception, text: str) -> bool:

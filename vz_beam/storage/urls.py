@@ -56,7 +56,7 @@ def canonical_url(url: str | os.PathLike[str]) -> str:
     scheme = scheme_of(text)
     if scheme == "":
         return _local_url(os.path.expanduser(text))
-    rest = text[text.index(":") + 3 :]
+    rest = text.partition(":")[2].removeprefix("//")
     scheme = _SAME_SCHEME.get(scheme, scheme)
     if scheme == "file":
         return _local_url("/" + rest.removeprefix("localhost").lstrip("/"))

@@ -35,8 +35,16 @@ def kerchunk_dict(layout: Layout, fragments: Mapping[str, Fragment]) -> dict[str
 
 
 def metadata_texts(layout: Layout) -> Iterator[tuple[str, str]]:
-    """Key and JSON text of every metadata document."""
-    for key, document in store_metadata(layout).items():
+    """Key and JSON text of every metadata document.
+
+    A store with groups has consolidated metadata as well: without it zarr 3.1 lists groups below the root of
+    a reference file system as empty, and xarray shows no variables and no error (measured).
+    """
+    documents = store_metadata(layout)
+    if sum(key.endswith(".zgroup") for key in documents) > 1:
+        consolidated = {"zarr_consolidated_format": 1, "metadata": documents}
+        yield ".zmetadata", json.dumps(consolidated, ensure_ascii=False)
+    for key, document in documents.items():
         yield key, json.dumps(document, ensure_ascii=False)
 
 

@@ -46,6 +46,10 @@ class KerchunkParquetWriter:
 
     On a local disk the store is built as ``.<name>.building`` beside its place and renamed. On an object store,
     which has no rename, a new store is built in place: without ``.zmetadata`` no reader takes it for a store.
+
+    Readers of a store with groups must give ``remote_protocol`` among their storage options, and open groups by
+    engine ``"zarr"`` on ``"reference://"``: fsspec 2026.9 guesses the protocol from what it takes for arrays only,
+    and engine ``"kerchunk"`` shows groups as empty, as it turns consolidated metadata off.
     """
 
     name = "kerchunk-parquet"

@@ -10,19 +10,28 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from h5py import h5a, h5i, h5o, h5r, h5s
+from h5py import h5a, h5d, h5i, h5o, h5r, h5s
 from h5py.h5f import FileID
 
 from vz_beam.parsers.hdf5.attributes import text_of
 from vz_beam.parsers.hdf5.groups import FoundDataset, FoundGroup
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scale:
-    """A dimension: its name, its length where it has one of its own, netCDF's number of it."""
+    """A dimension, by its scale.
+
+    Args:
+        name: of the dimension.
+        length: elements; ``None`` for a scale without dimensions. An unlimited one is as long as the longest
+            dataset along it, since netCDF does not lengthen the scale.
+        is_unlimited: whether the scale can grow.
+        is_netcdf: whether netCDF made it.
+    """
 
     name: str
     length: int | None
+    is_unlimited: bool
     is_netcdf: bool
 
 
@@ -35,23 +44,29 @@ class DatasetDimensions:
 
 
 class Dimensions:
-    """The dimensions of all datasets found in a file, by the address of the dataset or the netCDF number."""
+    """The dimensions of all datasets found in a file."""
 
     def __init__(self, fid: FileID, root: FoundGroup) -> None:
         self._fid = fid
         self._by_address: dict[int, Scale] = {}
         self._by_number: dict[int, Scale] = {}
+        self._by_path: dict[str, list[Scale | None]] = {}
         self._phony_count = 0
-        for group in root.walk():
-            for dataset in group.datasets:
-                self._note_scale(dataset)
+        datasets = [dataset for group in root.walk() for dataset in group.datasets]
+        for dataset in datasets:
+            self._note_scale(dataset)
+        for dataset in datasets:
+            if dataset.shape is not None and not dataset.attributes.is_dimension_only:
+                self._by_path[dataset.path] = scales = self._attached(dataset)
+                for scale, length in zip(scales, dataset.shape, strict=True):
+                    if scale is not None and scale.is_unlimited:
+                        scale.length = max(scale.length or 0, length)
 
     def _note_scale(self, dataset: FoundDataset) -> None:
         attributes = dataset.attributes
         if not attributes.is_scale or dataset.shape is None:
             return
-        length = dataset.shape[0] if dataset.shape else None
-        scale = Scale(_last(dataset.path), length, attributes.dimension_id is not None)
+        scale = _scale(dataset.did, _last(dataset.path), attributes.dimension_id is not None)
         self._by_address.setdefault(h5o.get_info(dataset.did).addr, scale)
         if attributes.dimension_id is not None:
             self._by_number.setdefault(attributes.dimension_id, scale)
@@ -68,9 +83,9 @@ class Dimensions:
         result: dict[str, DatasetDimensions] = {}
         lengths: dict[str, int] = {}
         for dataset in group.datasets:
-            if dataset.shape is None or dataset.attributes.is_dimension_only:
+            if dataset.path not in self._by_path:
                 continue
-            scales = self._scales(dataset)
+            scales = _fitting(dataset, self._by_path[dataset.path])
             shape = _extended(dataset, scales)
             names: list[str] = []
             used: Counter[int] = Counter()
@@ -87,8 +102,8 @@ class Dimensions:
             result[dataset.path] = DatasetDimensions(tuple(names), shape)
         return result
 
-    def _scales(self, dataset: FoundDataset) -> list[Scale | None]:
-        """The scale of each dimension, ``None`` where there is none or one of another length."""
+    def _attached(self, dataset: FoundDataset) -> list[Scale | None]:
+        """The scale of each dimension, ``None`` where there is none."""
         attributes, shape = dataset.attributes, dataset.shape
         assert shape is not None
         scales: list[Scale | None] = [None] * len(shape)
@@ -98,13 +113,6 @@ class Dimensions:
             scales = [self._by_number.get(number) for number in attributes.coordinate_ids]
         elif attributes.is_scale and shape:
             scales[0] = self._by_address.get(h5o.get_info(dataset.did).addr)
-        limits = dataset.did.get_space().get_simple_extent_dims(True) if any(scales) else ()
-        for axis, scale in enumerate(scales):
-            if scale is None or scale.length is None or scale.length == shape[axis]:
-                continue
-            may_grow = scale.is_netcdf and limits[axis] == h5s.UNLIMITED and shape[axis] < scale.length
-            if not may_grow:
-                scales[axis] = None
         return scales
 
     def _chosen(self, references: Iterable[h5r.Reference]) -> Scale | None:
@@ -123,11 +131,34 @@ class Dimensions:
             name = h5i.get_name(target)
             if name is None:
                 return None
-            shape = target.shape
-            self._by_address[address] = Scale(
-                _last(text_of(name)), shape[0] if shape else None, bool(h5a.exists(target, b"_Netcdf4Dimid"))
-            )
+            is_netcdf = bool(h5a.exists(target, b"_Netcdf4Dimid"))
+            self._by_address[address] = _scale(target, _last(text_of(name)), is_netcdf)
         return self._by_address[address]
+
+
+def _scale(did: h5d.DatasetID, name: str, is_netcdf: bool) -> Scale:
+    space = did.get_space()
+    lengths, limits = space.get_simple_extent_dims(), space.get_simple_extent_dims(True)
+    if not lengths:
+        return Scale(name, None, False, is_netcdf)
+    return Scale(name, lengths[0], limits[0] == h5s.UNLIMITED, is_netcdf)
+
+
+def _fitting(dataset: FoundDataset, scales: list[Scale | None]) -> list[Scale | None]:
+    """The scales without those of another length, unless the dataset can grow to that length."""
+    shape = dataset.shape
+    assert shape is not None
+    if all(scale is None or scale.length in (None, length) for scale, length in zip(scales, shape, strict=True)):
+        return scales
+    limits = dataset.did.get_space().get_simple_extent_dims(True)
+    return [
+        scale
+        if scale is None
+        or scale.length in (None, length)
+        or (scale.is_unlimited and limit == h5s.UNLIMITED and length < (scale.length or 0))
+        else None
+        for scale, length, limit in zip(scales, shape, limits, strict=True)
+    ]
 
 
 def _extended(dataset: FoundDataset, scales: list[Scale | None]) -> tuple[int, ...]:

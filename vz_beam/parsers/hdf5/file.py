@@ -40,6 +40,8 @@ class OpenFile:
     def __init__(self, source: ByteSource) -> None:
         self.source = source
         self.nbytes = source.size()
+        if not self.nbytes:
+            raise FormatError(f"{source.url} is empty (0 bytes). Way out: fetch it again, or leave it out")
         with NamedDamage(source.url, ""):
             if source.local_path is not None:
                 # No access properties: HDF5 refuses a file that this process has open with others already.
