@@ -75,7 +75,13 @@ def test_a_series_reads_as_xarray_reads_its_files(
 
     def originals() -> xr.Dataset:
         return xr.open_mfdataset(
-            files, combine="nested", concat_dim=dim, data_vars="minimal", coords="minimal", compat="override", join="exact"
+            files,
+            combine="nested",
+            concat_dim=dim,
+            data_vars="minimal",
+            coords="minimal",
+            compat="override",
+            join="exact",
         )
 
     expected = check(files, tmp_path, originals, concat_dim=dim, workers=workers)

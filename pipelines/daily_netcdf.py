@@ -1,6 +1,6 @@
 """Daily netCDF files, one store: the README's recipe as a Beam pipeline that takes the options of any runner.
 
-    python -m pipelines.daily_netcdf --input 'data/*.nc' --output store.parquet --concat_dim time
+python -m pipelines.daily_netcdf --input 'data/*.nc' --output store.parquet --concat_dim time
 """
 
 from __future__ import annotations

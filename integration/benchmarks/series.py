@@ -145,7 +145,9 @@ def print_phases(files: list[Path], folder: Path) -> None:
     write_store(find_writer(store), store, layout, merged, mode="overwrite")
     clock.lap("write")
     for workers in (1, 2):
-        vz_beam.build(list(map(str, files)), store, concat_dim="time", workers=workers, progress=False, mode="overwrite")
+        vz_beam.build(
+            list(map(str, files)), store, concat_dim="time", workers=workers, progress=False, mode="overwrite"
+        )
         clock.lap(f"all as a pipeline, {workers} worker{'s' if workers > 1 else ''}, imports done")
 
 

@@ -38,6 +38,7 @@ class Served:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    root: str
     served: Served
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -77,18 +78,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
 
-@pytest.fixture
-def served() -> Iterator[Served]:
-    handler = type("Handler", (_Handler,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    state = Served(f"http://127.0.0.1:{server.server_port}")
-    handler.served = state  # type: ignore[attr-defined]
+@pytest.fixture(scope="session")
+def handler() -> Iterator[type[_Handler]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    _Handler.root = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    yield state
+    yield _Handler
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def served(handler: type[_Handler]) -> Served:
+    """What the server has from now on: nothing."""
+    handler.served = Served(handler.root)
+    return handler.served
 
 
 def _local(tmp_path: Path, served: Served) -> ByteSource:

@@ -106,7 +106,12 @@ def test_moving_nothing_is_an_error_and_moving_into_itself_too(sink: ByteSink) -
 
 @pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "../a", "a/./b", "a\0"])
 def test_a_key_that_leaves_the_root_is_refused(sink: ByteSink, key: str) -> None:
-    for act in (lambda: sink.write(key, b""), lambda: sink.read(key), lambda: sink.sub(key), lambda: sink.move(key, "b")):
+    for act in (
+        lambda: sink.write(key, b""),
+        lambda: sink.read(key),
+        lambda: sink.sub(key),
+        lambda: sink.move(key, "b"),
+    ):
         with pytest.raises(InputError, match="is no key"):
             act()
 

@@ -48,7 +48,9 @@ def test_size_and_identity_tell_of_the_whole_file(source: ByteSource) -> None:
     assert identity == source.identity()
 
 
-@pytest.mark.parametrize(("start", "stop"), [(SIZE - 1, SIZE + 1), (SIZE, SIZE + 1), (SIZE + 5, SIZE + 9), (0, 1 << 70)])
+@pytest.mark.parametrize(
+    ("start", "stop"), [(SIZE - 1, SIZE + 1), (SIZE, SIZE + 1), (SIZE + 5, SIZE + 9), (0, 1 << 70)]
+)
 def test_a_range_past_the_end_is_refused_with_range_and_size(source: ByteSource, start: int, stop: int) -> None:
     with pytest.raises(TruncatedFileError, match=rf"bytes {start} to {stop} .* {SIZE} bytes"):
         source.read(start, stop)

@@ -27,7 +27,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["**/a", "d*/*/a", "da/**", "da/**/a", "*/**/[ab]", "**/ab/*", "d?/?/?", "**/.a", "da/**/**/b", "*", "**"]
+    "pattern",
+    ["**/a", "d*/*/a", "da/**", "da/**/a", "*/**/[ab]", "**/ab/*", "d?/?/?", "**/.a", "da/**/**/b", "*", "**"],
 )
 def test_keys_match_where_python_globs_paths(tree: Path, pattern: str) -> None:
     keys = [os.path.relpath(path, tree) for path in tree.rglob("*") if path.is_file()]
@@ -48,7 +49,14 @@ def test_two_stars_stand_for_any_number_of_segments(key: list[str], start: int, 
 
 
 def test_a_zarr_store_is_one_input() -> None:
-    keys = ["d/1.zarr/zarr.json", "d/1.zarr/x/zarr.json", "d/1.zarr/x/c/0", "d/2.zarr/.zgroup", "d/2.zarr/x/0", "d/3.nc"]
+    keys = [
+        "d/1.zarr/zarr.json",
+        "d/1.zarr/x/zarr.json",
+        "d/1.zarr/x/c/0",
+        "d/2.zarr/.zgroup",
+        "d/2.zarr/x/0",
+        "d/3.nc",
+    ]
     assert matching(keys, "d/*.zarr") == ["d/1.zarr", "d/2.zarr"]
     assert below(keys, "d") == ["d/3.nc", "d/1.zarr", "d/2.zarr"]
     assert below(keys, "d/1.zarr") == ["d/1.zarr"]

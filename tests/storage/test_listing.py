@@ -134,4 +134,6 @@ def test_a_glob_makes_a_pattern_in_natural_order(tmp_path: Path) -> None:
 
 def test_one_file_needs_no_dimension(tmp_path: Path) -> None:
     _fill(open_sink(tmp_path))
-    assert [url for _, url in pattern_from_glob(tmp_path / "2021" / "t1.nc").items()] == [f"file://{tmp_path}/2021/t1.nc"]
+    assert [url for _, url in pattern_from_glob(tmp_path / "2021" / "t1.nc").items()] == [
+        f"file://{tmp_path}/2021/t1.nc"
+    ]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ def test_fetches_ascend_and_never_overlap_nor_grow_too_long(
 ) -> None:
     fetches = plan_ranges(ranges, gap_bytes=gap_bytes, max_bytes=max_bytes).fetches
     assert all(0 < stop - start <= max_bytes for start, stop in fetches)
-    assert all(left[1] <= right[0] for left, right in zip(fetches, fetches[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in pairwise(fetches))
 
 
 @given(RANGES, st.integers(0, 50))
@@ -44,7 +46,7 @@ def test_nothing_is_fetched_that_is_further_than_the_gap_from_what_is_wanted(
 @given(RANGES)
 def test_ranges_further_apart_than_the_gap_are_fetched_one_by_one(ranges: list[tuple[int, int]]) -> None:
     fetches = plan_ranges(ranges, gap_bytes=10, max_bytes=1000).fetches
-    assert all(right[0] - left[1] > 10 for left, right in zip(fetches, fetches[1:], strict=False))
+    assert all(right[0] - left[1] > 10 for left, right in pairwise(fetches))
 
 
 def test_knobs_that_make_no_sense_are_refused() -> None:

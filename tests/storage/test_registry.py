@@ -11,10 +11,10 @@ import obstore
 import pytest
 from obstore.store import HTTPStore, LocalStore, MemoryStore, S3Store
 
+from tests.storage.conftest import Served
 from vz_beam.errors import InputError
 from vz_beam.storage.byte_source import open_source
 from vz_beam.storage.registry import PrefixRegistry, as_registry
-from tests.storage.conftest import Served
 
 
 class CutsNames:

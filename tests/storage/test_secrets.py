@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.storage.conftest import Served
 from vz_beam.errors import VzBeamError
 from vz_beam.manifests import ArrayMetadata, ChunkManifest, ManifestArray, ManifestGroup
 from vz_beam.storage.block_cache import BlockCache
@@ -17,7 +18,6 @@ from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.storage.registry import PrefixRegistry
 from vz_beam.storage.request_log import RequestLog
 from vz_beam.storage.url_secrets import shown, without_secrets
-from tests.storage.conftest import Served
 
 OPTIONS = {"access_key_id": "AKIAHUSH", "secret_access_key": "hush-hush", "region": "x"}
 SIGNED = [
@@ -87,4 +87,5 @@ def test_a_pickled_store_holds_the_group_alone(tmp_path: Path) -> None:
     assert "hush" not in f"{store!r} {store}".lower()
     again = pickle.loads(pickled)
     assert list(again.group.arrays) == ["x"]
-    assert again._storage_options is None and again._registry is None
+    assert again._storage_options is None
+    assert again._registry is None

@@ -9,12 +9,12 @@ from typing import Any
 import fsspec
 import pytest
 
+from tests.storage.conftest import Served
 from vz_beam.errors import InputError, SourceError, SourceNotFoundError, TransientSourceError, VzBeamError
 from vz_beam.storage.byte_source import open_source
 from vz_beam.storage.fsspec_source import FsspecSource
 from vz_beam.storage.object_stores import object_store
 from vz_beam.storage.registry import PrefixRegistry
-from tests.storage.conftest import Served
 
 ONCE: dict[str, Any] = {"retry_config": {"max_retries": 0, "retry_timeout": timedelta(seconds=2)}}
 STATUSES = [
@@ -113,6 +113,9 @@ def test_an_azure_url_without_its_account_is_refused_with_a_way_out() -> None:
         open_source("az://container/a", {"skip_signature": True})
 
 
+@pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded"
+)  # Python 3.12 and later say why this test is here
 def test_a_process_that_was_forked_after_the_first_read_is_refused_instead_of_waiting_for_ever() -> None:
     object_store("s3://b/k", {"skip_signature": True})
     read_end, write_end = os.pipe()

@@ -32,7 +32,9 @@ from vz_beam.storage.storage_options import SECRET_WORDS, filesystem_options, ob
         ("ftp://h/k", {"client_options": {}}, "leave it out"),
     ],
 )
-def test_a_word_of_the_other_library_is_refused_with_the_right_one(url: str, options: dict[str, Any], right: str) -> None:
+def test_a_word_of_the_other_library_is_refused_with_the_right_one(
+    url: str, options: dict[str, Any], right: str
+) -> None:
     with pytest.raises(InputError) as caught:
         open_source(url, options)
     assert right in str(caught.value)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.storage.conftest import Served
 from vz_beam.errors import InputError
 from vz_beam.storage.byte_source import open_source
 from vz_beam.storage.urls import canonical_url, root_and_key, scheme_of, source_url
-from tests.storage.conftest import Served
 
 NAMES = ["a.nc", "a#b.nc", "a?b.nc", "a b.nc", "a%20b.nc", "é.nc", "a*b[1].nc", "a::b.nc", "a&b=c;d.nc", "a\\b.nc"]
 
@@ -96,7 +96,9 @@ def test_one_local_file_has_one_url(text: str) -> None:
     assert canonical_url(text) == "file:///a/b"
 
 
-@pytest.mark.parametrize("url", ["file:///a b", "s3://b/k#1", "http://h/a%20b?x=1", "memory://a/b", "zip://a::s3://b/z"])
+@pytest.mark.parametrize(
+    "url", ["file:///a b", "s3://b/k#1", "http://h/a%20b?x=1", "memory://a/b", "zip://a::s3://b/z"]
+)
 def test_a_canonical_url_stays_as_it_is(url: str) -> None:
     assert canonical_url(canonical_url(url)) == canonical_url(url) == url
 

@@ -7,7 +7,7 @@ import pytest
 
 from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import ArrayLayout, Layout
-from vz_beam.errors import StoreExistsError
+from vz_beam.errors import InputError, StoreExistsError
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.storage.byte_sink import open_sink
 from vz_beam.testing.raw_store import RawStore
@@ -124,6 +124,11 @@ def test_a_run_killed_between_its_two_renames_is_repaired_by_the_next(tmp_path: 
     WRITER.begin(WriteTarget(str(url), "overwrite"), store.layout)
     assert (url / ".zmetadata").exists()
     assert not (tmp_path / ".store.parquet.replaced").exists()
+
+
+def test_a_path_with_braces_is_refused_since_fsspec_cannot_read_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="braces"):
+        WRITER.begin(WriteTarget(str(tmp_path / "{a}.parquet")), _small_layout())
 
 
 def _small_layout() -> Layout:

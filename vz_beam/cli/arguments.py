@@ -51,20 +51,28 @@ def _parser() -> argparse.ArgumentParser:
 def _add_build(commands: Any) -> None:
     parser = _add_command(commands, "build", "build one store from many files", BUILD_EPILOG)
     parser.usage = "vz-beam build FILES [FILES ...] STORE [options] [-- BEAM OPTIONS]"
-    parser.add_argument("paths", nargs="+", metavar="FILES ... STORE", help="a glob, a folder or files; the store is last")
+    parser.add_argument(
+        "paths", nargs="+", metavar="FILES ... STORE", help="a glob, a folder or files; the store is last"
+    )
     parser.add_argument("--concat-dim", metavar="DIM", help="the dimension along which the files follow each other")
     parser.add_argument(
         "--name-pattern", metavar="TEXT", help="fields in the files' names, such as 'data_{time}_{variable}.nc'"
     )
     parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes on this machine (default: 1)")
-    parser.add_argument("--mode", choices=("create", "overwrite"), help="whether a store may be replaced (default: create)")
+    parser.add_argument(
+        "--mode", choices=("create", "overwrite"), help="whether a store may be replaced (default: create)"
+    )
     parser.add_argument("--format", metavar="NAME", help="of the store (default: by its suffix)")
-    parser.add_argument("--errors", choices=("raise", "collect"), help="collect: go on past files that fail, and list them")
+    parser.add_argument(
+        "--errors", choices=("raise", "collect"), help="collect: go on past files that fail, and list them"
+    )
     parser.add_argument("--loadable-variables", type=_names, metavar="A,B", help="read now, instead of referencing")
     parser.add_argument("--drop-variables", type=_names, metavar="A,B", help="leave out")
     parser.add_argument("--group", metavar="PATH", help="the group of each file (default: the root)")
     parser.add_argument("--parser", metavar="NAME", help="of the files (default: by their content)")
-    parser.add_argument("--order-by", choices=("index", "coordinate"), help="place files by name, or by their coordinate")
+    parser.add_argument(
+        "--order-by", choices=("index", "coordinate"), help="place files by name, or by their coordinate"
+    )
     parser.add_argument("--chunks-per-shard", type=_count, metavar="N", help="references in one object of the store")
     parser.add_argument("--max-concurrency", type=_count, metavar="N", help="files that are opened at once, at most")
     parser.add_argument("--attempts", type=_count, metavar="N", help="tries of a file where the failure may pass")

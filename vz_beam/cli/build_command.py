@@ -17,7 +17,7 @@ from vz_beam.patterns.file_names import pattern_from_names
 from vz_beam.storage.glob_match import has_magic
 from vz_beam.storage.glob_pattern import pattern_from_glob
 from vz_beam.storage.listing import list_files
-from vz_beam.transforms import build
+from vz_beam.transforms.building import build
 from vz_beam.writers.failures import FILE_NAME
 
 CHOICES = (

@@ -48,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def describe(error: BaseException) -> str:
-    """The message of an error: that of ours as it is, of any other its type and the last line of its text.
+    r"""The message of an error: that of ours as it is, of any other its type and the last line of its text.
 
-    >>> describe(KeyError("a")), describe(RuntimeError("Traceback:\\n  ...\\nOSError: disk full"))
+    >>> describe(KeyError("a")), describe(RuntimeError("Traceback:\n  ...\nOSError: disk full"))
     ("KeyError: 'a' (--traceback shows more)", 'RuntimeError: OSError: disk full (--traceback shows more)')
     """
     if isinstance(error, VzBeamError):

@@ -20,7 +20,7 @@ from vz_beam.cli.build_command import how_to_open
 from vz_beam.cli.command import ALL_WELL, FAILED
 from vz_beam.cli.demo_archive import write_archive
 from vz_beam.errors import InputError
-from vz_beam.transforms import build
+from vz_beam.transforms.building import build
 from vz_beam.writers.store_summary import readable_size
 
 MARK = ".vz-beam-demo"
@@ -56,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"compared  {count:,} values with the files, read by h5py: NOT THE SAME in {', '.join(differing)}")
         return FAILED
     print(f"compared  {count:,} values with the files, read by h5py: all the same ({_since(start)})")
-    print(f"to look   pip install {' '.join(summary.packages)}; python -c 'import xarray as xr; print({how_to_open(str(store))})'")
+    print(f"to look   pip install {' '.join(summary.packages)}")
+    print(f"          python -c 'import xarray as xr; print({how_to_open(str(store))})'")
     return ALL_WELL
 
 
@@ -78,12 +79,13 @@ def claim_folder(folder: Path) -> None:
 
 
 def open_store(store: Path) -> xr.Dataset:
-    """The store as xarray opens it: by kerchunk's engine, or by zarr's where kerchunk and fastparquet are not installed."""
+    """The store as xarray opens it: by kerchunk's engine, or by that of zarr where kerchunk is not installed."""
     if find_spec("kerchunk") and find_spec("fastparquet"):
         return xr.open_dataset(str(store), engine="kerchunk")
     references = LazyReferenceMapper(str(store), fs=fsspec.filesystem("file"), engine="pyarrow")
     filesystem = fsspec.filesystem("reference", fo=references, remote_protocol="file", asynchronous=True)
-    return xr.open_zarr(FsspecStore(filesystem, read_only=True), consolidated=False, chunks=None)
+    opened: xr.Dataset = xr.open_zarr(FsspecStore(filesystem, read_only=True), consolidated=False, chunks=None)
+    return opened
 
 
 def compare(dataset: xr.Dataset, files: list[Path]) -> tuple[list[str], int]:

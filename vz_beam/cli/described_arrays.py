@@ -8,7 +8,20 @@ from typing import Any
 
 from vz_beam.writers.store_summary import readable_size
 
-TITLES = ("array", "dims", "shape", "dtype", "chunks", "codecs", "references", "missing", "inlined", "data", "kind", "attrs")
+TITLES = (
+    "array",
+    "dims",
+    "shape",
+    "dtype",
+    "chunks",
+    "codecs",
+    "references",
+    "missing",
+    "inlined",
+    "data",
+    "kind",
+    "attrs",
+)
 RIGHT_ALIGNED = frozenset({"references", "missing", "inlined", "data", "attrs"})
 _GAP = "  "
 

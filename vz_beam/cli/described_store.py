@@ -149,7 +149,9 @@ def _read_json(
         references = document.get("refs", document)
         metadata = {key: _json_value(value) for key, value in references.items() if _is_metadata(key)}
     except (ValueError, AttributeError) as error:
-        raise FormatError(f"{url} is not a store of references: {error}. Way out: name a store or a data file") from error
+        raise FormatError(
+            f"{url} is not a store of references: {error}. Way out: name a store or a data file"
+        ) from error
     if ".zgroup" not in metadata:
         raise FormatError(f"{url} is JSON, and holds no Kerchunk references: it has no '.zgroup'")
     chunks = {key.removesuffix("/.zarray"): _Chunks(0, 0, 0) for key in metadata if key.endswith("/.zarray")}

@@ -66,7 +66,8 @@ def _silent_workers() -> Iterator[None]:
     try:
         if _number_of(original) == STANDARD_ERROR:
             original.flush()
-            sys.stderr = open(kept, "w", encoding=original.encoding, errors=original.errors, buffering=1, closefd=False)
+            encoding, errors = original.encoding, original.errors
+            sys.stderr = os.fdopen(kept, "w", 1, encoding, errors, closefd=False)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, STANDARD_ERROR)
         os.close(nowhere)

@@ -93,9 +93,11 @@ def _decode(value: Any, dtype: np.dtype[Any]) -> Any:
         return np.array(int(value), dtype)[()]
     if dtype.kind == "b":
         return np.array(bool(value))[()]
-    data = bytes(value) if isinstance(value, list) else base64.standard_b64decode(value)
+    data = bytes(value) if isinstance(value, list) else base64.b64decode(value, validate=True)
     if dtype.kind == "S":
         return np.array(data, dtype)[()]
+    if data and len(data) != dtype.itemsize:
+        raise ValueError(f"{len(data)} bytes")
     return np.frombuffer(data, dtype)[0] if data else np.zeros((), dtype)[()]
 
 

@@ -150,7 +150,7 @@ def _data_type(dtype: np.dtype[Any], metadata: ArrayMetadata) -> Any:
         return {"name": name, "configuration": {"length_bytes": dtype.itemsize}}
     if dtype.names is not None:
         check_struct(dtype)
-        if metadata.byte_order == "big" or any(field.byteorder == ">" for field in _leaves(dtype)):
+        if metadata.byte_order == "big" or any(field.byteorder == ">" for field in leaves(dtype)):
             raise UnsupportedError(f"struct {dtype} in big-endian byte order: Zarr v3 reads structs as little-endian")
         fields = [[name, _data_type(dtype[name], metadata)] for name in dtype.names]
         return {"name": "structured", "configuration": {"fields": fields}}
@@ -176,10 +176,11 @@ def check_struct(dtype: np.dtype[Any]) -> None:
         raise UnsupportedError(f"struct {dtype} has {dtype.itemsize - position} bytes of padding at its end")
 
 
-def _leaves(dtype: np.dtype[Any]) -> list[np.dtype[Any]]:
+def leaves(dtype: np.dtype[Any]) -> list[np.dtype[Any]]:
+    """The types of all fields of a struct, those of structs within it included."""
     if dtype.names is None:
         return [dtype]
-    return [leaf for name in dtype.names for leaf in _leaves(dtype[name])]
+    return [leaf for name in dtype.names for leaf in leaves(dtype[name])]
 
 
 def _numpy_dtype(data_type: Any) -> np.dtype[Any]:

@@ -13,7 +13,7 @@ from vz_beam.storage.object_sink import ObjectSink
 from vz_beam.storage.object_stores import object_store
 from vz_beam.storage.sink_keys import Keys
 from vz_beam.storage.url_secrets import shown
-from vz_beam.storage.urls import OBJECT_SCHEMES, canonical_url, local_path_of, scheme_of
+from vz_beam.storage.urls import OBJECT_SCHEMES, canonical_url, local_path_of, scheme_of, without_end_slash
 
 
 class ByteSink(Protocol):
@@ -76,6 +76,7 @@ def open_sink(url: str | os.PathLike[str], storage_options: Mapping[str, Any] | 
             f"{shown(canonical)}: stores cannot be written over http. Way out: a path, or a URL of s3, gs..."
         )
     if scheme in OBJECT_SCHEMES:
-        store, key = object_store(canonical.rstrip("/"), storage_options)
-        return ObjectSink(store, key, canonical.rstrip("/") if key else canonical)
+        root = without_end_slash(canonical)
+        store, key = object_store(root, storage_options)
+        return ObjectSink(store, key, root)
     return FsspecSink.open(canonical, storage_options)

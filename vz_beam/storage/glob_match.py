@@ -79,7 +79,7 @@ def _match(segments: list[str], patterns: list[str]) -> bool:
         now = [False] * (len(patterns) + 1)
         for j, pattern in enumerate(patterns):
             if pattern == "**":
-                now[j + 1] = now[j] or reach[j + 1]
+                now[j + 1] = now[j] or (reach[j + 1] and not segment.startswith("."))
             else:
                 now[j + 1] = reach[j] and _one(segment, pattern)
         reach = now

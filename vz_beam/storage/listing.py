@@ -16,7 +16,7 @@ from vz_beam.storage.glob_match import below, has_magic, literal_folder, matchin
 from vz_beam.storage.object_stores import object_store
 from vz_beam.storage.source_errors import filesystem_error, object_error
 from vz_beam.storage.url_secrets import shown
-from vz_beam.storage.urls import OBJECT_SCHEMES, canonical_url, local_path_of, scheme_of
+from vz_beam.storage.urls import OBJECT_SCHEMES, canonical_url, local_path_of, scheme_of, without_end_slash
 
 
 def list_files(glob_or_folder: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> list[str]:
@@ -81,8 +81,9 @@ def _local(path: str) -> tuple[list[str], str]:
 
 
 def _objects(url: str, storage_options: Mapping[str, Any] | None) -> tuple[list[str], str]:
-    store, key = object_store(url.rstrip("/"), storage_options)
-    root = url.rstrip("/").removesuffix(key)
+    url = without_end_slash(url)
+    store, key = object_store(url, storage_options)
+    root = url.removesuffix(key)
     start = literal_folder(key) if has_magic(key) else key
     try:
         keys = [entry["path"] for page in obstore.list(store, prefix=start or None) for entry in page]

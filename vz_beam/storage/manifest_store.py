@@ -67,7 +67,7 @@ class ManifestStore(Store):
         return self._group
 
     def __eq__(self, value: object) -> bool:
-        return isinstance(value, ManifestStore) and (self._group is value._group or self._group == value._group)
+        return isinstance(value, ManifestStore) and _same_group(self._group, value._group)
 
     __hash__ = None  # type: ignore[assignment]  # groups are compared, not looked up
 
@@ -243,6 +243,26 @@ class ManifestStore(Store):
             yield from _array_keys(array, _below(path, name))
         for name, child in group.groups.items():
             yield from self._keys(child, _below(path, name))
+
+
+def _same_group(group: ManifestGroup, other: ManifestGroup) -> bool:
+    """Whether two groups give the same store: the same documents, and chunks in the same places."""
+    if group is other:
+        return True
+    nodes, others = dict(group.walk()), dict(other.walk())
+    if nodes.keys() != others.keys() or any(nodes[path].arrays.keys() != others[path].arrays.keys() for path in nodes):
+        return False
+    if _as_text(_with_members(group)) != _as_text(_with_members(other)):
+        return False
+    return all(
+        array.manifest == others[path].arrays[name].manifest
+        for path, node in nodes.items()
+        for name, array in node.arrays.items()
+    )
+
+
+def _as_text(document: dict[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True)  # as text, in which NaN is equal to NaN
 
 
 def _with_members(group: ManifestGroup) -> dict[str, Any]:

@@ -57,7 +57,8 @@ class ObjectSink(OpenHandle):
 
     def sub(self, key: str) -> ObjectSink:
         """The sink of the objects below ``key``."""
-        return ObjectSink(self._store, self._path(checked_key(key)), joined(self.url.rstrip("/"), key))
+        root = self.url if self.url.endswith("/") else f"{self.url}/"
+        return ObjectSink(self._store, self._path(checked_key(key)), root + key)
 
     def move(self, source: str, target: str) -> None:
         """Copies every object, metadata last, then removes what is old. Done twice, it ends the same."""

@@ -47,7 +47,8 @@ class PrefixRegistry:
         root, key = root_and_key(url)
         for (prefix_root, prefix_key), store in self._stores:
             if prefix_root == root and _is_below(key, prefix_key):
-                return store, _without_own_prefix(store, key)
+                is_http = root.startswith(("http://", "https://"))  # such a store encodes its keys itself
+                return store, _without_own_prefix(store, unquote(key) if is_http else key)
         known = sorted(shown(f"{root}/{key}".rstrip("/")) for (root, key), _ in self._stores)
         raise InputError(f"no store for {shown(url)}: the registry has stores for {known}")
 
@@ -80,13 +81,13 @@ def resolve(registry: Registry, url: str) -> tuple[Any, str]:
     ObjectStoreRegistry cuts a URL at ``#`` and ``?`` and so would read another file (measured, obspec_utils 0.9). It
     is asked about a neutral name in the same folder instead, in whose place the real name is put.
     """
-    if isinstance(registry, PrefixRegistry):
-        return registry.resolve(url)
     is_http = url.startswith(("http://", "https://"))
     if is_http and urlsplit(url).query:
         raise InputError(
-            f"{shown(url)}: stores of a registry cannot say a query. Way out: open it without the registry"
+            f"{shown(url)}: the stores of a registry have no queries. Way out: open this URL without the registry"
         )
+    if isinstance(registry, PrefixRegistry):
+        return registry.resolve(url)
     cut = re.search(r"[#?%;]", url)
     head = url[: url.rindex("/", 0, cut.start() if cut else len(url)) + 1]
     try:
@@ -112,7 +113,7 @@ def _is_below(key: str, prefix: str) -> bool:
 def _without_own_prefix(store: Any, key: str) -> str:
     own = getattr(store, "prefix", None)
     if own is None and type(store).__name__ == "HTTPStore":
-        own = urlsplit(store.url).path
+        own = unquote(urlsplit(store.url).path)
     parts = _segments(os.fspath(own)) if own else []
     if _segments(key)[: len(parts)] != parts:
         raise InputError(f"{key!r} is not below {'/'.join(parts)!r}, the prefix of the store that was given for it")

@@ -119,6 +119,15 @@ def root_and_key(url: str) -> tuple[str, str]:
     return f"{scheme}://{bucket}", key
 
 
+def without_end_slash(url: str) -> str:
+    """A canonical URL of a folder, without the slash at its end, unless it is the root.
+
+    >>> without_end_slash("s3://bucket/a/"), without_end_slash("memory://")
+    ('s3://bucket/a', 'memory://')
+    """
+    return url.rstrip("/") if root_and_key(url)[1] else url
+
+
 def source_url(url: str) -> str:
     """The canonical URL without the layers that only keep copies: what a reference has to point at.
 

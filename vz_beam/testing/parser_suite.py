@@ -168,7 +168,7 @@ def assert_same_values(found: NDArray[Any], expected: NDArray[Any], where: str =
     """Shape and every value agree, NaN with NaN, and the types as far as values have them; strings by their text."""
     expected = np.asarray(expected)
     assert found.shape == expected.shape, f"{where}: shape {found.shape}, expected {expected.shape}"
-    if expected.dtype.kind in "OUT":
+    if expected.dtype.kind in "OUT" or found.dtype.kind in "OUT":
         assert [_text(item) for item in found.ravel()] == [_text(item) for item in expected.ravel()], where
         return
     native = expected.dtype.newbyteorder("=")

@@ -113,7 +113,7 @@ class RawStore:
 
     def _write(self, path: str, chunks: Mapping[int, bytes], inlined: set[int], references_per_url: int) -> Fragment:
         numbers = sorted(chunks)
-        ids, offsets, lengths = [], [], []
+        rows: list[tuple[int, int, int]] = []
         contents: list[bytes] = []
         for number in numbers:
             if number in inlined:
@@ -123,16 +123,16 @@ class RawStore:
                 contents += [HEADER] * (place + 1 - len(contents))
                 row = (place, len(contents[place]), len(chunks[number]))
                 contents[place] += chunks[number]
-            for column, value in zip((ids, offsets, lengths), row, strict=True):
-                column.append(value)
+            rows.append(row)
         files = [self.folder / f"{path.replace('/', '-')} {{{{{place}}}}}.bin" for place in range(len(contents))]
         for file, content in zip(files, contents, strict=True):
             file.write_bytes(content)
+        ids, offsets, lengths = np.array(rows, np.int64).reshape(-1, 3).T
         return Fragment(
             tuple(f"file://{file}" for file in files),
             np.array(numbers, np.int64),
-            np.array(ids, np.int32),
-            np.array(offsets, np.uint64),
-            np.array(lengths, np.uint32),
+            ids.astype(np.int32),
+            offsets.astype(np.uint64),
+            lengths.astype(np.uint32),
             {number: chunks[number] for number in numbers if number in inlined},
         )

@@ -171,7 +171,13 @@ def _strings(store: RawStore) -> None:
 def _characters(store: RawStore) -> None:
     letters = np.array([list("ab"), list("cd"), list("e\0")], "S1")
     store.add(
-        "name", letters, (2, 2), ("n", "length"), fill_value=np.bytes_(b""), byte_order=None, decoded=[b"ab", b"cd", b"e"]
+        "name",
+        letters,
+        (2, 2),
+        ("n", "length"),
+        fill_value=np.bytes_(b""),
+        byte_order=None,
+        decoded=[b"ab", b"cd", b"e"],
     )
 
 

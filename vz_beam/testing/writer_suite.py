@@ -242,9 +242,7 @@ class WriterSuite:
         return _files(folder)
 
 
-def read_by_xarray(
-    url: str, paths: Iterable[str], options: Mapping[str, str] | None = None
-) -> dict[str, NDArray[Any]]:
+def read_by_xarray(url: str, paths: Iterable[str], options: Mapping[str, str] | None = None) -> dict[str, NDArray[Any]]:
     """The values of arrays as xarray shows them."""
     values = {}
     for path in paths:

@@ -18,6 +18,7 @@ from vz_beam.datasets.opening import open_virtual_dataset
 from vz_beam.errors import InputError, TransientSourceError
 from vz_beam.patterns.foreign import as_index
 from vz_beam.patterns.index import Index
+from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.held_options import HeldOptions
 from vz_beam.transforms.progress_log import ProgressLog
 

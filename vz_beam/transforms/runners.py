@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
-from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_provision_api_pb2, beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
+from apache_beam.runners.runner import PipelineResult
 
 from vz_beam.errors import InputError, RunnerError
 
@@ -20,11 +22,16 @@ REFUSED = {
 """Runners that lose or change data without saying so, and how; measured with Beam 2.77."""
 
 
-def local_runner(options: PipelineOptions, workers: int = 1) -> FnApiRunner:
+def local_runner(options: PipelineOptions, workers: int = 1, worker_command: str | None = None) -> FnApiRunner:
     """A runner for this machine; ``options`` are changed to say how many workers it has.
 
     One worker runs in this process, more are processes of their own. Their gRPC ports are open on all interfaces
     of the machine while the pipeline runs. The runner is named, since Beam's ``DirectRunner`` chooses among three.
+
+    Args:
+        options: of the pipeline.
+        workers: how many.
+        worker_command: what starts a worker process; ``None`` is Beam's own command.
 
     Raises:
         InputError: fewer than one worker.
@@ -36,8 +43,8 @@ def local_runner(options: PipelineOptions, workers: int = 1) -> FnApiRunner:
     direct.direct_running_mode = "in_memory" if workers == 1 else "multi_processing"
     # worker processes see the options that the provision service gives them, which are empty unless set here
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options(drop_default=True))
-    provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
-    return FnApiRunner(provision_info=ExtendedProvisionInfo(provision))
+    provision = ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded))
+    return _LocalRunner(worker_command, provision)
 
 
 def check_runner(runner: Any) -> None:
@@ -49,3 +56,21 @@ def check_runner(runner: Any) -> None:
     name = (runner if isinstance(runner, str) else type(runner).__name__).rpartition(".")[2]
     if name in REFUSED:
         raise RunnerError(f"{name} gives wrong results: {REFUSED[name]}. Use workers=N, FlinkRunner or DataflowRunner")
+
+
+class _LocalRunner(FnApiRunner):
+    """Beam's runner, with a say in how worker processes are started."""
+
+    def __init__(self, worker_command: str | None, provision_info: ExtendedProvisionInfo) -> None:
+        super().__init__(provision_info=provision_info)
+        self._worker_command = worker_command
+
+    def run_via_runner_api(
+        self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
+    ) -> PipelineResult:
+        """Run, with our command in place of the one that Beam has written into the environments."""
+        if self._worker_command is not None:
+            for environment in pipeline_proto.components.environments.values():
+                if environment.urn == python_urns.SUBPROCESS_SDK:
+                    environment.payload = self._worker_command.encode()
+        return super().run_via_runner_api(pipeline_proto, options)

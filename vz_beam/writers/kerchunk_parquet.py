@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
-from vz_beam.errors import IncompleteStoreError, SourceNotFoundError, StoreExistsError
+from vz_beam.errors import IncompleteStoreError, InputError, SourceNotFoundError, StoreExistsError
 from vz_beam.manifests.chunk_manifest import INLINED
 from vz_beam.writers.kerchunk_metadata import store_metadata
 from vz_beam.writers.receipts import check_receipts, summarize
@@ -48,8 +48,8 @@ class KerchunkParquetWriter:
     which has no rename, a new store is built in place: without ``.zmetadata`` no reader takes it for a store.
 
     Readers of a store with groups must give ``remote_protocol`` among their storage options, and open groups by
-    engine ``"zarr"`` on ``"reference://"``: fsspec 2026.9 guesses the protocol from what it takes for arrays only,
-    and engine ``"kerchunk"`` shows groups as empty, as it turns consolidated metadata off.
+    engine ``"zarr"`` on ``"reference://"``: fsspec 2026.9 takes every group for an array when it guesses the protocol,
+    and engine ``"kerchunk"`` turns consolidated metadata off, without which zarr 3.1 shows groups as empty.
     """
 
     name = "kerchunk-parquet"
@@ -58,6 +58,11 @@ class KerchunkParquetWriter:
 
     def begin(self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None) -> None:
         """See :meth:`vz_beam.writers.writer.Writer.begin`."""
+        if "{" in target.url or "}" in target.url:
+            raise InputError(
+                f"{target.url}: fsspec takes braces in the path of a store for fields to fill in, and could not read "
+                "it. Way out: a path without braces"
+            )
         store_metadata(layout)
         staging = open_staging(target, storage_options)
         staging.restore_replaced()
@@ -133,14 +138,17 @@ def record_key(key: ShardKey) -> str:
 
 def record_file(rows: ShardRows) -> bytes:
     """The Parquet file of a shard: the same bytes for the same rows."""
-    fields, columns = list(_FIELDS), [
-        # True nulls: NaN in their place is what breaks other writers' stores under pandas 3.
-        pa.DictionaryArray.from_arrays(
-            pa.array(rows.location_ids, mask=rows.location_ids < 0), pa.array(rows.locations, pa.string())
-        ),
-        pa.array(rows.offsets),
-        pa.array(rows.lengths),
-    ]
+    fields, columns = (
+        list(_FIELDS),
+        [
+            # True nulls: NaN in their place is what breaks other writers' stores under pandas 3.
+            pa.DictionaryArray.from_arrays(
+                pa.array(rows.location_ids, mask=rows.location_ids < 0), pa.array(rows.locations, pa.string())
+            ),
+            pa.array(rows.offsets),
+            pa.array(rows.lengths),
+        ],
+    )
     if rows.inlined:
         fields.append(_RAW_FIELD)
         columns.append(_raw_column(rows))

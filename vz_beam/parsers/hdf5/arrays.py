@@ -37,8 +37,8 @@ _VLEN_UTF8 = Codec("vlen-utf8")
 
 
 @dataclass(frozen=True, slots=True)
-class _Storage:
-    """How a dataset is stored, beside its type."""
+class DatasetStorage:
+    """How a dataset is stored, beside its type and the places of its chunks."""
 
     did: h5d.DatasetID
     layout: int
@@ -83,7 +83,7 @@ def manifest_array(
     if stored is None or not len(stored):
         return ManifestArray(metadata, ChunkManifest.empty(grid.grid_shape))
     check_inside_file(stored, file.nbytes, file.source.url, dataset.path)
-    storage = _Storage(did, layout, pipeline, grid)
+    storage = DatasetStorage(did, layout, pipeline, grid)
     return _placed(file.source.url, metadata, kind, storage, stored, inline_limit_bytes)
 
 
@@ -174,7 +174,7 @@ def _placed(
     url: str,
     metadata: ArrayMetadata,
     kind: StoredType,
-    storage: _Storage,
+    storage: DatasetStorage,
     stored: StoredChunks,
     limit_bytes: int,
 ) -> ManifestArray:
@@ -189,7 +189,7 @@ def _placed(
         return ManifestArray(
             metadata, ChunkManifest.single(grid_shape, url, int(stored.offsets[0]), metadata.chunk_nbytes)
         )
-    other = _otherwise_encoded(storage, metadata, stored)
+    other = otherwise_encoded(storage, metadata, stored)
     inlined: dict[int, bytes] = {}
     if other.any():
         numbers = stored.numbers[other].tolist()
@@ -210,7 +210,7 @@ def _undecodable(pipeline: FilterPipeline) -> str:
     return f"it is compressed by {pipeline.undecodable}, which no Zarr reader decodes" if pipeline.undecodable else ""
 
 
-def _otherwise_encoded(storage: _Storage, metadata: ArrayMetadata, stored: StoredChunks) -> NDArray[np.bool_]:
+def otherwise_encoded(storage: DatasetStorage, metadata: ArrayMetadata, stored: StoredChunks) -> NDArray[np.bool_]:
     """Which chunks did not go through all filters, bool[n]."""
     codecs = storage.pipeline.codecs
     other = np.zeros(len(stored), dtype=bool)
@@ -229,7 +229,7 @@ def _otherwise_encoded(storage: _Storage, metadata: ArrayMetadata, stored: Store
     return other
 
 
-def _may_skip(storage: _Storage) -> bool:
+def _may_skip(storage: DatasetStorage) -> bool:
     """Whether the file is new enough to have unfiltered edge chunks: superblock 3 of HDF5 1.10."""
     fid = h5py.h5i.get_file_id(storage.did)
     return bool(fid.get_create_plist().get_version()[0] >= 3)
@@ -240,7 +240,7 @@ def _is_partial(metadata: ArrayMetadata, number: int) -> bool:
     return any((i + 1) * c > n for i, c, n in zip(place, metadata.chunk_shape, metadata.shape, strict=True))
 
 
-def _decodes(storage: _Storage, metadata: ArrayMetadata, stored: StoredChunks, row: int) -> bool:
+def _decodes(storage: DatasetStorage, metadata: ArrayMetadata, stored: StoredChunks, row: int) -> bool:
     """Whether one chunk, read as its codecs say, has the values that libhdf5 reads."""
     number = int(stored.numbers[row])
     place = np.unravel_index(number, metadata.chunk_grid.grid_shape)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.parsers.hdf5.conftest import Hdf5File, parsed
+from vz_beam.errors import FormatError, SourceError, TransientSourceError, TruncatedFileError, VzBeamError
+from vz_beam.parsers.hdf5 import HDFParser
+from vz_beam.storage.byte_source import open_source
+from vz_beam.storage.manifest_store import ManifestStore
+from vz_beam.storage.request_log import RequestLog
+from vz_beam.testing.parser_suite import assert_same_values, stored_values
+from vz_beam.testing.sample_files import daily_values, write_daily_files
+
+
+def test_a_truncated_file_is_refused_with_both_sizes(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        file["v"] = np.arange(1000)
+    data = hdf5.path.read_bytes()
+    hdf5.path.write_bytes(data[:-500])
+    with pytest.raises(TruncatedFileError, match=rf"sample.h5.*{len(data) - 500}.*{len(data)}"):
+        hdf5.parse()
+
+
+def test_damage_is_named_with_its_path(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        file["g/v"] = np.arange(3)
+        address = h5py.h5o.get_info(file["g/v"].id).addr
+    data = bytearray(hdf5.path.read_bytes())
+    data[address] = 99
+    hdf5.path.write_bytes(data)
+    with pytest.raises(FormatError, match=r"sample.h5.*'/g/v'") as caught:
+        hdf5.parse()
+    assert caught.value.__cause__ is not None
+    assert isinstance(pickle.loads(pickle.dumps(caught.value)), FormatError)
+
+
+class Failing(RequestLog):
+    """A source whose connection breaks at the second request."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(open_source(str(path)))
+        self.error = error
+
+    def read_many(self, ranges: object) -> list[bytes]:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [TransientSourceError("503"), SourceError("denied"), ConnectionResetError("reset")])
+def test_errors_of_the_source_are_not_taken_for_damage(hdf5: Hdf5File, error: Exception) -> None:
+    with hdf5.write() as file:
+        file["v"] = np.arange(1000)
+    source = Failing(hdf5.path, error)
+    with pytest.raises(type(error), match=str(error)):
+        HDFParser().parse(source)
+    source.close()
+
+
+@pytest.fixture(scope="module")
+def daily(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_daily_files(tmp_path_factory.mktemp("damage"), 1)[0]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+@example(data=None)
+def test_a_file_cut_at_any_byte_is_refused_or_reads_the_same(daily: Path, data: st.DataObject | None) -> None:
+    whole = daily.read_bytes()
+    stop = data.draw(st.integers(0, len(whole) - 1)) if data is not None else len(whole) // 2
+    cut = daily.with_name("cut.nc")
+    cut.write_bytes(whole[:stop])
+    try:
+        found = stored_values(ManifestStore(parsed(cut)))
+    except VzBeamError:
+        return
+    expected = daily_values("wind_speed", np.arange(4) * 6.0, (12, 16))
+    assert_same_values(found["wind_speed"], expected)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 12_000), value=st.integers(0, 255))
+def test_a_changed_byte_raises_none_but_our_errors(daily: Path, place: int, value: int) -> None:
+    whole = bytearray(daily.read_bytes())
+    whole[place % len(whole)] = value
+    changed = daily.with_name("changed.nc")
+    changed.write_bytes(whole)
+    try:
+        parsed(changed)
+    except VzBeamError as error:
+        assert "changed.nc" in str(error)

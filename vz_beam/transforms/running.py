@@ -1,0 +1,149 @@
+"""A pipeline from files to a store, run to its end, with its progress shown and its summary handed back."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pickle
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from vz_beam import errors
+from vz_beam.errors import InputError, MismatchError, VzBeamError
+from vz_beam.patterns.file_sequence import pattern_from_file_sequence
+from vz_beam.patterns.foreign import as_pattern_items
+from vz_beam.patterns.index import Index
+from vz_beam.storage.glob_pattern import pattern_from_glob
+from vz_beam.transforms.combining import CombineManifests
+from vz_beam.transforms.opening import OpenWithVirtualizarr
+from vz_beam.transforms.progress_bar import ProgressBar
+from vz_beam.transforms.progress_log import ProgressLog
+from vz_beam.transforms.runners import check_runner, local_runner
+from vz_beam.transforms.writing import WriteReferences
+from vz_beam.writers.store_summary import StoreSummary
+
+NOT_CHOICES = frozenset({"store", "progress"})
+SPLIT_OPTIONS: dict[str, type[Any]] = {
+    "source_storage_options": OpenWithVirtualizarr,
+    "target_storage_options": WriteReferences,
+}
+"""``storage_options`` is a word of two transforms, so that each has one of its own here."""
+
+
+def run_build(
+    files_or_pattern: Any,
+    target: str | os.PathLike[str],
+    *,
+    concat_dim: str | None,
+    workers: int,
+    worker_command: str | None,
+    runner: Any,
+    options: PipelineOptions | Mapping[str, Any] | None,
+    progress: bool,
+    choices: Mapping[str, Any],
+) -> StoreSummary:
+    """What :func:`vz_beam.transforms.building.build` says; ``worker_command`` starts a worker process."""
+    listing_options = choices.get("source_storage_options", choices.get("storage_options"))
+    pairs = inputs_of(files_or_pattern, concat_dim, listing_options)
+    opening, combining, writing = _choices_by_transform(choices)
+    given = options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(dict(options or {}))
+    if runner is None:
+        runner = local_runner(given, workers, worker_command)
+    check_runner(runner)
+    with tempfile.TemporaryDirectory(prefix="vz_beam_") as folder:
+        log = ProgressLog(str(Path(folder, "progress")))
+        result = Path(folder, "summary")
+        pipeline = beam.Pipeline(runner=runner, options=given)
+        summaries = (
+            pipeline
+            | "Inputs" >> beam.Create(pairs).with_output_types(tuple[Index, str])
+            | OpenWithVirtualizarr(**opening, progress=log)
+            | CombineManifests(**combining)
+            | WriteReferences(target, **writing)
+        )
+        _ = summaries | "Hand back" >> beam.Map(_save, str(result))
+        try:
+            with ProgressBar(log, len(pairs)) if progress else nullcontext():
+                pipeline.run().wait_until_finish()
+        except Exception as error:
+            raise original_error(error) from error
+        if not result.exists():
+            raise InputError(
+                f"the runner {runner} works elsewhere and cannot hand back a summary: run the transforms in a pipeline "
+                "of your own"
+            )
+        with result.open("rb") as file:
+            summary = cast(StoreSummary, pickle.load(file))
+    return replace(summary, files=len(pairs))
+
+
+def inputs_of(
+    files_or_pattern: Any, concat_dim: str | None = None, storage_options: Mapping[str, Any] | None = None
+) -> list[tuple[Index, str]]:
+    """(index, URL) of every input.
+
+    Raises:
+        PatternError: no input, or several without a dimension to join them along.
+    """
+    if hasattr(files_or_pattern, "items") and not isinstance(files_or_pattern, Mapping):
+        if concat_dim is not None:
+            raise InputError("concat_dim is for lists of files: a pattern has its own dimensions")
+        return list(as_pattern_items(files_or_pattern))
+    if isinstance(files_or_pattern, (str, os.PathLike)):
+        return list(pattern_from_glob(os.fspath(files_or_pattern), concat_dim, storage_options=storage_options).items())
+    if not isinstance(files_or_pattern, Iterable):
+        raise InputError(f"files are a glob, a list or a pattern, not a {type(files_or_pattern).__name__}")
+    return list(pattern_from_file_sequence([os.fspath(url) for url in files_or_pattern], concat_dim).items())
+
+
+def original_error(error: BaseException) -> BaseException:
+    """The error of vz_beam inside one that Beam raised, without Beam's remarks; the error itself where there is none."""
+    if isinstance(error, VzBeamError):
+        if error.args and isinstance(error.args[0], str):
+            error.args = (_without_remark(error.args[0]), *error.args[1:])
+        return error
+    found = list(re.finditer(r"^vz_beam\.errors\.(\w+): ", str(error), re.MULTILINE))
+    for match in reversed(found):
+        kind = getattr(errors, match[1], None)
+        if isinstance(kind, type) and issubclass(kind, VzBeamError):
+            text = _without_remark(str(error)[match.end() :])
+            if kind is MismatchError:
+                return MismatchError(tuple(re.findall(r"^  \* (.*)$", text, re.MULTILINE)))
+            return kind(text)
+    return error
+
+
+def _without_remark(text: str) -> str:
+    return re.split(r" \[while running '", text, maxsplit=1)[0].rstrip()
+
+
+def _choices_by_transform(choices: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    transforms: tuple[type[Any], ...] = (OpenWithVirtualizarr, CombineManifests, WriteReferences)
+    words = [inspect.signature(transform).parameters.keys() - NOT_CHOICES for transform in transforms]
+    chosen: tuple[dict[str, Any], ...] = ({}, {}, {})
+    unknown = []
+    for name, value in choices.items():
+        if name in SPLIT_OPTIONS:
+            chosen[transforms.index(SPLIT_OPTIONS[name])]["storage_options"] = value
+            continue
+        takers = [place for place, known in enumerate(words) if name in known]
+        for place in takers:
+            chosen[place].setdefault(name, value)
+        if not takers:
+            unknown.append(name)
+    if unknown:
+        raise InputError(f"build() does not know {unknown}; it knows {', '.join(sorted(set().union(*words)))}")
+    return chosen[0], chosen[1], chosen[2]
+
+
+def _save(summary: StoreSummary, path: str) -> None:
+    with open(path, "wb") as file:
+        pickle.dump(summary, file)
