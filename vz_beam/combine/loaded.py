@@ -23,8 +23,10 @@ TIME_ENCODING = ("units", "calendar", "dtype")
 
 
 def join_values(pieces: Mapping[tuple[int, ...], xr.Variable], dims: Sequence[str | None]) -> xr.Variable:
-    """One variable from pieces keyed by their rank along each of ``dims``; ``None`` stands for dimensions that the
-    variable does not have, along which all keys are the same. Encoding and attributes are the first piece's.
+    """One variable from pieces keyed by their rank along each of ``dims``.
+
+    ``None`` stands for dimensions that the variable does not have, along which all keys are the same. Encoding and
+    attributes are the first piece's.
     """
     if not dims:
         (variable,) = pieces.values()
@@ -111,7 +113,7 @@ def check_positions(name: str, dim: str, pieces: Sequence[tuple[str, xr.Variable
     if len(ranges) < 2:
         return PositionCheck([], [])
     if all(size == 1 and low == ranges[0][1] for _, low, _, _, size in ranges):
-        note = f"coordinate {name!r} is {ranges[0][1]} in all {len(ranges)} inputs: it cannot tell whether their order is right"
+        note = f"coordinate {name!r} is {ranges[0][1]} in all {len(ranges)} inputs, and cannot tell their order"
         return PositionCheck([], [note])
     directions = [rising for _, _, _, rising, size in ranges if size > 1]
     rising = directions[0] if directions else bool(ranges[0][1] <= ranges[-1][1])

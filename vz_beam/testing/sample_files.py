@@ -98,14 +98,16 @@ def write_daily_files(
     ]
 
 
-def daily_values(name: str, hours: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float32]:
+def daily_values(name: str, hours: NDArray[np.floating[Any]], shape: tuple[int, int]) -> NDArray[np.float32]:
     """The values of a variable of :func:`write_daily_files`, float32[hours.size, *shape]: smooth, and each its own."""
     seed = sum(name.encode()) % 97
     latitude = np.linspace(-1, 1, shape[0])[None, :, None]
     longitude = np.linspace(0, 2 * np.pi, shape[1], endpoint=False)[None, None, :]
     phase = 2 * np.pi * hours[:, None, None] / 24
-    values = 280 + seed / 10 + hours[:, None, None] / 100 - 30 * latitude**2 + 5 * np.cos(longitude + phase)
-    return values.astype(np.float32)
+    values: NDArray[np.float64] = (
+        280 + seed / 10 + hours[:, None, None] / 100 - 30 * latitude**2 + 5 * np.cos(longitude + phase)
+    )
+    return np.asarray(values, dtype=np.float32)
 
 
 def _write_day(
@@ -137,9 +139,7 @@ def _write_day(
     return write_netcdf4(path, dimensions, variables, {"Conventions": "CF-1.8", "title": "a sample of vz_beam"})
 
 
-def _write_variable(
-    file: h5py.File, name: str, variable: SampleVariable, dimensions: Mapping[str, int | None]
-) -> None:
+def _write_variable(file: h5py.File, name: str, variable: SampleVariable, dimensions: Mapping[str, int | None]) -> None:
     values = np.asarray(variable.values)
     storage = dict(variable.storage)
     if storage.get("chunks") is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import select
 import shlex
@@ -93,6 +94,8 @@ def _become_worker(settings: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
+    # Beam remarks on optional libraries when it is loaded; what goes wrong in a worker comes back as its error
+    logging.disable(logging.WARNING)
     from apache_beam.runners.worker import sdk_worker_main  # only the nursery itself needs what it loads for workers
 
     import vz_beam.datasets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -126,4 +127,5 @@ def _commit(
     options: HeldOptions,
 ) -> StoreSummary:
     summary = writer.commit(target, layout, receipts, options.storage_options)
-    return record_failures(summary, failures, options.storage_options)
+    noted = replace(summary, files=layout.inputs + len(failures), notes=layout.notes)
+    return record_failures(noted, failures, options.storage_options)

@@ -51,6 +51,7 @@ class StoreSummary:
         failures: a text for each input that was left out, as it could not be read.
         packages: what a reader must have installed beside xarray and zarr.
         skipped: a text for each input or variable that was left out on purpose.
+        notes: what the user should know although it is no error.
     """
 
     url: str
@@ -66,6 +67,7 @@ class StoreSummary:
     failures: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{name}: {length:,}" for name, length in self.dimensions.items())
@@ -79,7 +81,7 @@ class StoreSummary:
         ]
         if self.files:
             lines.append(f"  inputs      {self.files:,} read, {len(self.failures):,} failed")
-        for title, texts in (("failed", self.failures), ("skipped", self.skipped)):
+        for title, texts in (("failed", self.failures), ("skipped", self.skipped), ("note", self.notes)):
             lines += [f"  {title:<11} {text}" for text in texts[:_SHOWN]]
             if len(texts) > _SHOWN:
                 lines.append(f"  {title:<11} and {len(texts) - _SHOWN:,} more")

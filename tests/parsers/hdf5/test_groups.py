@@ -82,7 +82,7 @@ def test_an_absent_group_is_refused_with_those_there_are(hdf5: Hdf5File, name: s
     with hdf5.write() as file:
         file["v"] = 1
         file["a/b/v"] = np.arange(3)
-    with pytest.raises(InputError, match="no group.*'/', '/a', '/a/b'"):
+    with pytest.raises(InputError, match=r"no group.*'/', '/a', '/a/b'"):
         hdf5.parse(group=name)
 
 
@@ -90,9 +90,7 @@ def test_an_absent_group_is_refused_with_those_there_are(hdf5: Hdf5File, name: s
     ("drop", "left"),
     [(["v"], ["g/w"]), (["g/v"], ["v", "g/w"]), (["/g/v", "w"], ["v"]), (["g"], ["v"])],
 )
-def test_variables_are_dropped_by_name_or_path_at_all_levels(
-    hdf5: Hdf5File, drop: list[str], left: list[str]
-) -> None:
+def test_variables_are_dropped_by_name_or_path_at_all_levels(hdf5: Hdf5File, drop: list[str], left: list[str]) -> None:
     with hdf5.write() as file:
         file["v"] = 1
         file["g/v"] = 2

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import h5py
 import numpy as np
 import pytest
@@ -172,7 +174,7 @@ def test_chunks_lie_where_they_belong_whatever_indexes_them(
     written: str,
 ) -> None:
     values = np.arange(1, np.prod(shape) + 1, dtype="i4").reshape(shape)
-    part = {
+    part: Any = {
         "all": np.s_[:],
         "last row": np.s_[-1:],
         "first row": np.s_[:1],

@@ -132,7 +132,7 @@ def cf_fill_number(value: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def _native_order(dtype: np.dtype[Any]) -> str | None:
-    return None if dtype.itemsize == 1 or dtype.kind in "SVb" and dtype.names is None else "little"
+    return None if dtype.itemsize == 1 or (dtype.kind in "SVb" and dtype.names is None) else "little"
 
 
 def _string_fill(attributes: Mapping[str, Any]) -> str:
@@ -222,7 +222,7 @@ def otherwise_encoded(storage: DatasetStorage, metadata: ArrayMetadata, stored: 
     # HDF5 can leave the filters out of partial edge chunks alone, and no mask tells (layout flag
     # DONT_FILTER_PARTIAL_BOUND_CHUNKS). Such a chunk has exactly its raw size, which is rare otherwise.
     suspects = (stored.lengths == metadata.chunk_nbytes) & (stored.masks == 0)
-    if not suspects.any() or all(codec.name == "numcodecs.shuffle" for codec in codecs) and not _may_skip(storage):
+    if not suspects.any() or (all(codec.name == "numcodecs.shuffle" for codec in codecs) and not _may_skip(storage)):
         return other
     for row in np.flatnonzero(suspects).tolist():
         other[row] = _is_partial(metadata, int(stored.numbers[row])) and not _decodes(storage, metadata, stored, row)

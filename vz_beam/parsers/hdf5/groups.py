@@ -13,7 +13,7 @@ from h5py.h5f import FileID
 
 from vz_beam.errors import InputError
 from vz_beam.parsers.hdf5.attributes import ObjectAttributes, object_attributes, text_of
-from vz_beam.parsers.hdf5.file import OpenFile, NamedDamage
+from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile
 
 _COORDINATE_PREFIX = "_nc4_non_coord_"
 """netCDF-4 puts this before a variable that has the name of a dimension without being its coordinate."""

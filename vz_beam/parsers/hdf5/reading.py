@@ -9,7 +9,7 @@ from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.hdf5.arrays import manifest_array
 from vz_beam.parsers.hdf5.dimensions import Dimensions
-from vz_beam.parsers.hdf5.file import OpenFile, NamedDamage
+from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile
 from vz_beam.parsers.hdf5.groups import FoundGroup, find_group
 from vz_beam.storage.byte_source import ByteSource
 
