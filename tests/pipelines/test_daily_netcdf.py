@@ -40,9 +40,9 @@ def test_the_pipeline_runs_in_process(archive: Path, tmp_path: Path) -> None:
     assert_same(store, archive)
 
 
-def test_the_pipeline_runs_as_a_program_with_two_workers(archive: Path, tmp_path: Path) -> None:
+def test_the_pipeline_runs_as_a_program(archive: Path, tmp_path: Path) -> None:
     store = tmp_path / "store.json"
-    command = [sys.executable, "-m", "pipelines.daily_netcdf", "--direct_num_workers", "2"]
+    command = [sys.executable, "-m", "pipelines.daily_netcdf"]
     subprocess.run([*command, "--input", f"{archive}/*.nc", "--output", str(store)], check=True, capture_output=True)
     assert_same(store, archive)
 

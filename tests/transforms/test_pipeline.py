@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -190,12 +191,12 @@ def test_input_that_cannot_work_is_refused_before_anything_runs(files: list[str]
 
 
 def test_patterns_of_pangeo_forge_recipes_are_taken_as_they_are(files: list[str], tmp_path: Path) -> None:
-    class Operation:
-        name = "CONCAT"
+    class Operation(Enum):
+        CONCAT = 2
 
     class Dimension:
         name = "time"
-        operation = Operation()
+        operation = Operation.CONCAT
 
     class Position:
         def __init__(self, value: int) -> None:

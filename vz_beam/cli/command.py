@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
 from vz_beam.cli.arguments import parse_arguments
+from vz_beam.cli.interrupts import interruptible
 from vz_beam.cli.quiet import quiet
 from vz_beam.errors import InputError, VzBeamError
 
@@ -30,20 +32,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
     except SystemExit as end:  # argparse has said what is wrong, or has given help
         return end.code if isinstance(end.code, int) else WRONG_USAGE
-    try:
-        with quiet(arguments.verbose):
-            code: int = import_module(_MODULES[arguments.command]).run(arguments)
-    except KeyboardInterrupt:
-        _say("interrupted; a store becomes visible when it is complete, so nothing of this run is")
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
-        sys.stderr.close()
-        return ALL_WELL
-    except Exception as error:
-        if arguments.traceback:
-            traceback.print_exc()
-        _say(f"error: {describe(error)}")
-        return WRONG_USAGE if isinstance(error, InputError) else FAILED
+    with interruptible(INTERRUPTED, _say_interrupted) as interrupt:
+        try:
+            with quiet(arguments.verbose):
+                code: int = import_module(_MODULES[arguments.command]).run(arguments)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            _say_interrupted()
+            return INTERRUPTED
+        except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        except Exception as error:
+            if interrupt.has_come:  # Beam has made an error of the interrupt
+                _say_interrupted()
+                return INTERRUPTED
+            if arguments.traceback:
+                traceback.print_exc()
+            _say(f"error: {describe(error)}")
+            return WRONG_USAGE if isinstance(error, InputError) else FAILED
     return code
 
 
@@ -57,6 +64,10 @@ def describe(error: BaseException) -> str:
         return str(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return ": ".join([type(error).__name__, *lines[-1:]]) + " (--traceback shows more)"
+
+
+def _say_interrupted() -> None:
+    _say("interrupted; a store becomes visible when it is complete, so nothing of this run is")
 
 
 def _say(text: str) -> None:

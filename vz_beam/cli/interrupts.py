@@ -23,6 +23,7 @@ class Interrupt:
         self._timer.daemon = True
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handles the signal."""
         if self.has_come:
             self._leave()
             return
@@ -44,10 +45,12 @@ def interruptible(exit_code: int, say: Callable[[], None]) -> Iterator[Interrupt
         os._exit(exit_code)
 
     interrupt = Interrupt(leave)
-    if threading.current_thread() is not threading.main_thread():  # only the main thread hears signals
+    previous = signal.getsignal(signal.SIGINT)
+    # only the main thread hears signals, and who has had them ignored (nohup) wants no interrupt
+    if threading.current_thread() is not threading.main_thread() or previous is not signal.default_int_handler:
         yield interrupt
         return
-    previous = signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     try:
         yield interrupt
     finally:

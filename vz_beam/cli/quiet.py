@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,6 +31,8 @@ def quiet(verbose: bool = False) -> Iterator[None]:
             warnings.filterwarnings("default", category=UserWarning, module="vz_beam")
             warnings.showwarning = _show
             stack.enter_context(_silent_workers())
+            stack.callback(setattr, threading, "excepthook", threading.excepthook)
+            threading.excepthook = lambda arguments: None  # of Beam: what matters is raised in the main thread
         yield
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import xarray as xr
 
+from vz_beam.combine.schema import virtual_array
 from vz_beam.errors import InputError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
@@ -68,9 +69,9 @@ def virtual_dataset(
         ),
         attrs=attributes,
     )
-    indexable = [name for name in names if variables[name].dims == (name,) and name in coordinates]
-    for name in indexable:
-        dataset = dataset.set_xindex(name)
+    for name in names:
+        if variables[name].dims == (name,) and virtual_array(variables[name]) is None:
+            dataset = dataset.set_xindex(name)
     dataset.encoding["source"] = url
     return dataset
 

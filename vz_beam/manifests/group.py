@@ -54,7 +54,11 @@ class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ManifestGroup):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+        ours, theirs = (
+            {name: (array.metadata, array.manifest) for name, array in group.arrays.items()} for group in (self, other)
+        )
+        rest = ("attributes", "groups", "skipped")
+        return ours == theirs and all(getattr(self, name) == getattr(other, name) for name in rest)
 
     __hash__ = None  # type: ignore[assignment]  # as of any mapping whose values can be large
 

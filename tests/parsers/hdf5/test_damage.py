@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.parsers.hdf5.conftest import Hdf5File, parsed
 from vz_beam.errors import FormatError, SourceError, TransientSourceError, TruncatedFileError, VzBeamError
 from vz_beam.parsers.hdf5 import HDFParser
-from vz_beam.storage.byte_source import open_source
+from vz_beam.storage.byte_source import ByteSource, open_source
 from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.storage.request_log import RequestLog
 from vz_beam.testing.parser_suite import assert_same_values, stored_values
@@ -39,6 +40,19 @@ def test_damage_is_named_with_its_path(hdf5: Hdf5File) -> None:
         hdf5.parse()
     assert caught.value.__cause__ is not None
     assert isinstance(pickle.loads(pickle.dumps(caught.value)), FormatError)
+
+
+@pytest.mark.parametrize("wrap", [lambda source: source, RequestLog], ids=["local", "bytes"])
+def test_a_file_that_is_being_written_is_refused(hdf5: Hdf5File, wrap: Callable[[ByteSource], ByteSource]) -> None:
+    copy = hdf5.path.with_name("copy.h5")
+    with hdf5.write(libver="latest") as file:
+        file["v"] = np.arange(3)
+        file.flush()
+        copy.write_bytes(hdf5.path.read_bytes())
+    source = wrap(open_source(str(copy)))
+    with pytest.raises(FormatError, match=r"copy\.h5.*open for writ"):
+        HDFParser().parse(source)
+    source.close()
 
 
 class Failing(RequestLog):

@@ -12,6 +12,8 @@ from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.metadata import Codec
 from vz_beam.manifests.zarr_v2 import to_v2
+from vz_beam.storage.manifest_store import ManifestStore
+from vz_beam.testing.parser_suite import stored_values
 
 PLAIN = ["i1", "u1", "i2", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16", "?", "S5", "S1", "V4"]
 
@@ -57,6 +59,19 @@ def test_compounds_of_plain_members_are_references(hdf5: Hdf5File) -> None:
     with hdf5.write() as file:
         file["v"] = np.array([(1, 2.5, b"ab"), (3, -1.0, b"c")], dtype=[("a", "i2"), ("b", "f8"), ("c", "S2")])
     assert len(stored(hdf5).manifest.locations) == 1
+
+
+@pytest.mark.parametrize("part", ["i2", "i4", "f2"])
+def test_pairs_that_are_named_as_complex_parts_keep_their_own_type(hdf5: Hdf5File, part: str) -> None:
+    tid = h5t.create(h5t.COMPOUND, 2 * np.dtype(part).itemsize)
+    for number, name in enumerate((b"r", b"i")):
+        tid.insert(name, number * np.dtype(part).itemsize, h5t.py_create(np.dtype(part)))
+    values = np.array([(1, 2), (3, 4)], [("r", part), ("i", part)])
+    with hdf5.write() as file:
+        h5d.create(file.id, b"v", tid, h5s.create_simple((2,))).write(h5s.ALL, h5s.ALL, values, tid)
+    array = hdf5.parse().arrays["v"]
+    found = stored_values(ManifestStore(hdf5.parse()))["v"]
+    assert (array.dtype.names, found.tolist()) == (("r", "i"), values.tolist())
 
 
 PADDED = np.dtype({"names": ["a", "b"], "formats": ["i1", "f8"], "offsets": [0, 8], "itemsize": 24})

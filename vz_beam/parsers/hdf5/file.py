@@ -47,7 +47,9 @@ class OpenFile:
                 # No access properties: HDF5 refuses a file that this process has open with others already.
                 self._file = h5py.File(h5f.open(source.local_path.encode(), h5f.ACC_RDONLY))
             else:
-                self._file = h5py.File(storage.SourceFile(storage.BlockCache(source)), "r")
+                cache = storage.BlockCache(source)
+                self._file = h5py.File(storage.SourceFile(cache), "r")
+                _check_not_being_written(cache, self._file.userblock_size)
         self.fid = self._file.id
 
     def __enter__(self) -> OpenFile:
@@ -57,6 +59,19 @@ class OpenFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def _check_not_being_written(source: ByteSource, start: int) -> None:
+    """Raise where the superblock at byte ``start`` says that a writer has the file open.
+
+    HDF5 asks that of files that the operating system opens only. The flag is in superblocks of version 3, in byte 11.
+    """
+    head = source.read(start, start + 12)
+    if head[8] >= 3 and head[11] & 1:
+        raise FormatError(
+            f"{source.url}: the file is open for writing, or its writer died: its superblock says so. Way out: wait "
+            "for the writer, or clear the flag with `h5clear -s` where there is none"
+        )
 
 
 class NamedDamage:

@@ -139,9 +139,8 @@ def _compound(tid: h5t.TypeID) -> StoredType:
     if len(orders) > 1:
         conversion = "the members of its compound values differ in byte order"
     order = next(iter(orders)) if len(orders) == 1 else ("little" if orders else None)
-    dtype = tid.dtype
-    if dtype.kind == "c":
-        return StoredType(np.dtype(f"c{dtype.itemsize}"), order, conversion=conversion)
+    if tid.dtype.kind == "c":  # two floats, named as h5py names the parts of a complex number
+        return StoredType(np.dtype(f"c{tid.dtype.itemsize}"), order, conversion=conversion)
     if order == "big":
         conversion = conversion or "its compound values are big-endian, and Zarr v3 structs are little-endian"
     packed = np.dtype([(name, inner.dtype) for name, inner in members])
