@@ -50,7 +50,7 @@ def check(files: list[str], tmp_path: Path, open_originals: Callable[..., xr.Dat
             {"engine": "zarr", "backend_kwargs": {"consolidated": False, "storage_options": {"fo": store}}},
         ):
             place = store if options["engine"] == "kerchunk" else "reference://"
-            with xr.open_dataset(place, **options) as ours:  # type: ignore[arg-type]
+            with xr.open_dataset(place, **options) as ours:
                 assert_same_values(ours, expected)
     return expected
 
@@ -160,7 +160,10 @@ def test_times_of_several_epochs_become_one(tmp_path: Path) -> None:
             {"v": (("time", "x"), np.arange(8.0).reshape(4, 2) + 100 * number)}, coords={"time": time, "x": [1, 2]}
         )
         units = ("days since 2001-01-01", "hours since 1999-07-01", "seconds since 2001-01-05 12:00:00")[number]
-        encoding = {"time": {"units": units, "dtype": "f8"}, "v": {"chunksizes": (2, 2), "zlib": True}}
+        encoding: dict[str, dict[str, Any]] = {
+            "time": {"units": units, "dtype": "f8"},
+            "v": {"chunksizes": (2, 2), "zlib": True},
+        }
         dataset.to_netcdf(file, engine="h5netcdf", encoding=encoding, unlimited_dims=["time"])
         files.append(str(file))
 

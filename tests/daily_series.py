@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -24,14 +25,15 @@ def write_series(folder: Path, count: int = 5, steps: int = 4) -> list[str]:
                 "crs": ((), np.int32(7), {"grid_mapping_name": "latitude_longitude"}),
             },
             coords={
-                "time": np.datetime64("2001-01-01", "ns") + (steps * number + np.arange(steps)) * np.timedelta64(6, "h"),
+                "time": np.datetime64("2001-01-01", "ns")
+                + (steps * number + np.arange(steps)) * np.timedelta64(6, "h"),
                 "lat": np.linspace(-50, 50, 6),
                 "lon": np.linspace(0, 315, 8),
             },
             attrs={"title": "series", "history": f"file {number}"},
         )
         chunks = {"chunksizes": (2, 3, 8), "zlib": True, "shuffle": True}
-        encoding = {
+        encoding: dict[str, dict[str, Any]] = {
             "t": {"dtype": "i2", "scale_factor": 0.1, "add_offset": 273.0, "_FillValue": -999, **chunks},
             "p": chunks,
             "time": {"units": f"hours since 200{number}-01-01", "dtype": "f8"},

@@ -34,7 +34,28 @@ _HOMES = {
 }
 """The folder or module of each public name."""
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "ChunkEntry",
+    "ChunkManifest",
+    "CombineManifests",
+    "ConcatDim",
+    "FilePattern",
+    "HDFParser",
+    "Index",
+    "ManifestArray",
+    "ManifestGroup",
+    "ManifestStore",
+    "MergeDim",
+    "OpenWithVirtualizarr",
+    "StoreSummary",
+    "WriteReferences",
+    "build",
+    "local_runner",
+    "open_virtual_dataset",
+    "open_virtual_datatree",
+    "pattern_from_file_sequence",
+    "pattern_from_glob",
+]
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr__
     from vz_beam.datasets import open_virtual_dataset, open_virtual_datatree

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.combine.virtual_files import combine, time_index, virtual_file
 from vz_beam.combine.accumulator import SchemaAccumulator
-from vz_beam.combine.fragment import Fragment, merge_fragments
+from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.placing import place_in_shards
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import schema_of
@@ -19,7 +19,7 @@ INPUTS = [(time_index(n, 7), virtual_file(n).assign_attrs(history=str(n), title=
 LAYOUT, SHARDS = combine(INPUTS, chunks_per_shard=5)
 
 
-def merged_by_a_random_tree(parts: list, merge, randomness: random.Random):  # type: ignore[no-untyped-def]
+def merged_by_a_random_tree(parts, merge, randomness: random.Random):  # type: ignore[no-untyped-def]
     parts = list(parts)
     while len(parts) > 1:
         a = parts.pop(randomness.randrange(len(parts)))
@@ -41,7 +41,7 @@ def test_any_order_grouping_and_repetition_of_inputs_gives_the_same_layout(rando
 @given(st.randoms(use_true_random=False), st.lists(st.integers(0, 6), max_size=4))
 @settings(max_examples=40, deadline=None)
 def test_any_order_grouping_and_repetition_of_inputs_gives_identical_shards(randomness, repeats) -> None:  # type: ignore[no-untyped-def]
-    parts: dict = {}
+    parts: dict[ShardKey, list[Fragment]] = {}
     for number in [*range(7), *repeats]:
         for key, fragment in place_in_shards(LAYOUT, *INPUTS[number]):
             parts.setdefault(key, [Fragment.empty()]).append(fragment)

@@ -63,7 +63,9 @@ def time_index(number: int, size: int = 0) -> Index:
     return Index((Position("time", "concat", number, size),))
 
 
-def combine(inputs: Sequence[tuple[Index, xr.Dataset]], **choices: Any) -> tuple[Layout, dict[ShardKey, Fragment]]:
+def combine(
+    inputs: Sequence[tuple[Index, xr.Dataset | xr.DataTree]], **choices: Any
+) -> tuple[Layout, dict[ShardKey, Fragment]]:
     """What a pipeline does, in a loop."""
     gathered = SchemaAccumulator()
     for index, dataset in inputs:

@@ -44,7 +44,12 @@ def test_named_variables_are_loaded_instead_and_dropped_ones_are_gone(file: str)
 
 
 def test_times_stay_numbers_where_decoding_is_not_wanted(file: str) -> None:
-    assert vz_beam.open_virtual_dataset(file, decode_times=False)["time"].values.tolist() == [8784, 8790, 8796, 8802]  # 366 days on
+    assert vz_beam.open_virtual_dataset(file, decode_times=False)["time"].values.tolist() == [
+        8784,
+        8790,
+        8796,
+        8802,
+    ]  # 366 days on
 
 
 def test_paths_urls_and_relative_paths_are_one(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +107,10 @@ def test_groups_are_opened_as_a_tree(tmp_path: Path) -> None:
     assert vz_beam.open_virtual_dataset(path, group="in/ner")["b"].shape == (4,)
     tree.vz.to_kerchunk(tmp_path / "tree.json", format="json")
     with xr.open_dataset(
-        "reference://", engine="zarr", group="in/ner", backend_kwargs={"storage_options": {"fo": str(tmp_path / "tree.json")}}
+        "reference://",
+        engine="zarr",
+        group="in/ner",
+        backend_kwargs={"storage_options": {"fo": str(tmp_path / "tree.json")}},
     ) as ours:
         assert ours["b"].values.tolist() == [0, 1, 2, 3]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_a_manifest_that_does_not_fit_the_array_is_refused() -> None:
 
 
 def test_concatenate_appends_chunks_along_the_axis() -> None:
-    joined = np.concatenate([array(), array(url="s3://b/b")], axis=-2)
+    joined: Any = np.concatenate([array(), array(url="s3://b/b")], axis=-2)
     assert joined.shape == (8, 6)
     assert joined.manifest.locations == ("s3://b/a", "s3://b/b")
     assert joined.manifest.location_ids[:, 0].tolist() == [0, 0, 1, 1]
@@ -70,7 +71,7 @@ def test_stack_and_expand_dims_take_negative_axes(axis: int, shape: tuple[int, .
 
 
 def test_broadcasting_repeats_references_and_refuses_to_show_padding() -> None:
-    repeated = np.broadcast_to(array((1, 6), (1, 3)), (5, 6))
+    repeated: Any = np.broadcast_to(array((1, 6), (1, 3)), (5, 6))
     assert offsets(repeated) == [[0, 100]] * 5
     with pytest.raises(ManifestError, match="padding"):
         np.broadcast_to(array((1, 6), (2, 3)), (5, 6))
@@ -94,7 +95,7 @@ def test_an_indexer_that_cuts_a_chunk_is_refused(indexer: object) -> None:
 def test_inlined_chunks_follow_their_array() -> None:
     metadata = ArrayMetadata((2,), np.dtype("i4"), (1,))
     inlined = ManifestArray(metadata, ChunkManifest.from_inlined((2,), {0: b"aaaa", 1: b"bbbb"}))
-    joined = np.concatenate([inlined, inlined])
+    joined: Any = np.concatenate([inlined, inlined])
     assert dict(joined.manifest.inlined) == {0: b"aaaa", 1: b"bbbb", 2: b"aaaa", 3: b"bbbb"}
     assert dict(joined[1:3].manifest.inlined) == {0: b"bbbb", 1: b"aaaa"}
 
@@ -102,9 +103,9 @@ def test_inlined_chunks_follow_their_array() -> None:
 def test_values_are_refused_with_a_way_out() -> None:
     with pytest.raises(ManifestError, match="loadable_variables"):
         np.asarray(array())
-    with pytest.raises(ManifestError, match="numpy.mean"):
+    with pytest.raises(ManifestError, match=r"numpy\.mean"):
         np.mean(array())
-    with pytest.raises(ManifestError, match="numpy.add"):
+    with pytest.raises(ManifestError, match=r"numpy\.add"):
         np.add(array(), 1)
 
 

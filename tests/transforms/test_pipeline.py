@@ -18,7 +18,15 @@ import vz_beam
 from tests.combine.virtual_files import combine
 from tests.daily_series import assert_store_equals, read_series, write_series
 from vz_beam import CombineManifests, OpenWithVirtualizarr, WriteReferences
-from vz_beam.errors import FormatError, HolesError, InputError, MismatchError, PatternError, RunnerError, StoreExistsError
+from vz_beam.errors import (
+    FormatError,
+    HolesError,
+    InputError,
+    MismatchError,
+    PatternError,
+    RunnerError,
+    StoreExistsError,
+)
 from vz_beam.transforms.runners import check_runner, local_runner
 from vz_beam.writers.writer import find_writer, write_store
 
@@ -182,9 +190,15 @@ def test_input_that_cannot_work_is_refused_before_anything_runs(files: list[str]
         vz_beam.build(str(tmp_path / "*.none"), store)
     with pytest.raises(InputError, match="spelling"):
         vz_beam.build(files, store, concat_dim="time", spelling=1)
-    for choices in ({"errors": "ignore"}, {"mismatch": "rewrite"}, {"holes": "missing"}, {"mode": "append"}, {"workers": 0}):
+    for choices in (
+        {"errors": "ignore"},
+        {"mismatch": "rewrite"},
+        {"holes": "missing"},
+        {"mode": "append"},
+        {"workers": 0},
+    ):
         with pytest.raises(InputError):
-            vz_beam.build(files, store, concat_dim="time", **choices)  # type: ignore[arg-type]
+            vz_beam.build(files, store, concat_dim="time", **choices)
     with pytest.raises(InputError, match=r"\.csv"):
         vz_beam.build(files, tmp_path / "store.csv", concat_dim="time")
     assert not store.exists()
@@ -236,5 +250,3 @@ def test_worker_processes_see_the_options_of_the_pipeline() -> None:
     given = runner._provision_info.provision_info.pipeline_options
     assert given["beam:option:job_name:v1"] == "seen"
     assert options.view_as(DirectOptions).direct_running_mode == "multi_processing"
-
-

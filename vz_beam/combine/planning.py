@@ -119,8 +119,8 @@ class _Planner:
                 firsts[own[axis]] = values.min()
         if missing := [number for number in order if number not in firsts]:
             raise CombineError(
-                f"order_by='coordinate' needs a loaded coordinate {dim!r} in every file, and input {dim}={missing[0]} has "
-                f"none: load it (loadable_variables=[{dim!r}]), or order by index"
+                f"order_by='coordinate' needs a loaded coordinate {dim!r} in every file, and input {dim}={missing[0]} "
+                f"has none: load it (loadable_variables=[{dim!r}]), or order by index"
             )
         return sorted(order, key=lambda number: firsts[number])
 
@@ -183,8 +183,8 @@ class _Planner:
             if length % chunk:
                 follower = next(iter(by_number[filled[filled.index(number) + 1]].values()))
                 found.append(
-                    f"{path!r} would have a partial chunk in the middle of {dim!r}: {length} elements in chunks of {chunk} "
-                    f"in {witness.label}, followed by {follower.label}"
+                    f"{path!r} would have a partial chunk in the middle of {dim!r}: {length} elements in chunks of "
+                    f"{chunk} in {witness.label}, followed by {follower.label}"
                 )
         return found[:20]
 

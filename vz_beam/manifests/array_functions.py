@@ -145,8 +145,8 @@ def _check_joinable(arrays: Sequence[ManifestArray]) -> ManifestArray:
     for array in arrays:
         if not hasattr(array, "manifest"):
             raise ManifestError(
-                f"a virtual array cannot be joined with a loaded one ({type(array).__name__}): load the variable in all "
-                "files or in none"
+                f"a virtual array cannot be joined with a loaded one ({type(array).__name__}): load the variable in "
+                "all files or in none"
             )
         if array.ndim != first.ndim:
             raise ManifestError(f"arrays have {first.ndim} and {array.ndim} dimensions")

@@ -97,7 +97,8 @@ def _position(entry: Any, length: int, chunk: int, axis: int) -> int:
         position = operator.index(entry)
     except TypeError:
         raise ManifestError(
-            f"virtual arrays are indexed by integers, slices, '...' and None, not by {type(entry).__name__} (axis {axis})"
+            f"virtual arrays are indexed by integers, slices, '...' and None, not by {type(entry).__name__} "
+            f"(axis {axis})"
         ) from None
     if not -length <= position < length:
         raise IndexError(f"index {position} is out of bounds for axis {axis} of length {length}")

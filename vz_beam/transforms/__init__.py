@@ -19,7 +19,15 @@ _HOMES = {
 }
 """The module of each public name."""
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "CombineManifests",
+    "Combined",
+    "OpenWithVirtualizarr",
+    "Opened",
+    "WriteReferences",
+    "build",
+    "local_runner",
+]
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr__
     from vz_beam.transforms.building import build

@@ -7,9 +7,8 @@ from typing import Any
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_provision_api_pb2, beam_runner_api_pb2
-from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
+from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner, RunnerResult
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
-from apache_beam.runners.runner import PipelineResult
 
 from vz_beam.errors import InputError, RunnerError
 
@@ -67,7 +66,7 @@ class _LocalRunner(FnApiRunner):
 
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
-    ) -> PipelineResult:
+    ) -> RunnerResult:
         """Run, with our command in place of the one that Beam has written into the environments."""
         if self._worker_command is not None:
             for environment in pipeline_proto.components.environments.values():

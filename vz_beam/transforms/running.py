@@ -103,7 +103,7 @@ def inputs_of(
 
 
 def original_error(error: BaseException) -> BaseException:
-    """The error of vz_beam inside one that Beam raised, without Beam's remarks; the error itself where there is none."""
+    """The error of vz_beam inside one that Beam raised, without Beam's remarks; itself where there is none."""
     if isinstance(error, VzBeamError):
         if error.args and isinstance(error.args[0], str):
             error.args = (_without_remark(error.args[0]), *error.args[1:])
