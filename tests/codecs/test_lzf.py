@@ -11,7 +11,6 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vz_beam.codecs import lzf
 from vz_beam.codecs.lzf import LzfV2, decode_lzf, encode_lzf
 from vz_beam.codecs.lzf_v3 import LzfV3
 from vz_beam.errors import FormatError
@@ -70,9 +69,3 @@ def test_the_v3_codec_round_trips_through_its_document_and_a_store() -> None:
 def test_a_document_of_something_else_is_refused(document: dict[str, object]) -> None:
     with pytest.raises(FormatError, match="does not describe the codec"):
         LzfV3.from_dict(document)
-
-
-def test_both_codecs_are_in_one_module() -> None:
-    assert lzf.LzfV3 is LzfV3
-    with pytest.raises(AttributeError, match="LzfV4"):
-        lzf.LzfV4  # noqa: B018

@@ -7,7 +7,7 @@ chunk comes from the codec's configuration.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,9 +17,6 @@ from numcodecs.compat import ensure_bytes, ndarray_copy
 from numpy.typing import NDArray
 
 from vz_beam.errors import FormatError
-
-if TYPE_CHECKING:
-    from vz_beam.codecs.lzf_v3 import LzfV3 as LzfV3
 
 LZF_ID = "vz_beam.lzf"
 """The codec's name in Zarr v2 and v3."""
@@ -132,15 +129,6 @@ class LzfV2(Codec):  # type: ignore[misc]  # numcodecs is not annotated
     def decode(self, buf: Any, out: Any = None) -> Any:
         """The bytes of the LZF stream ``buf``, written into ``out`` where it is given."""
         return ndarray_copy(decode_lzf(bytes(ensure_bytes(buf)), self.nbytes), out)
-
-
-def __getattr__(name: str) -> Any:
-    # The codec for Zarr v3 needs zarr, which takes a third of a second to load; encoding does not.
-    if name == "LzfV3":
-        from vz_beam.codecs.lzf_v3 import LzfV3
-
-        return LzfV3
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 assert h5py.h5z.filter_avail(h5z.FILTER_LZF), "every h5py is built with LZF"

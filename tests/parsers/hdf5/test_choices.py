@@ -68,7 +68,7 @@ def test_choices_that_cannot_work_are_refused_at_once(choices: dict[str, object]
 
 
 def test_a_parser_equals_another_of_the_same_choices() -> None:
-    assert HDFParser(drop_variables=["a"]) == HDFParser(drop_variables=("a",)) != HDFParser()  # type: ignore[arg-type]
+    assert HDFParser(drop_variables=["a"]) == HDFParser(drop_variables=("a",)) != HDFParser()
     assert isinstance(HDFParser(), Parser)
 
 

@@ -217,7 +217,7 @@ def otherwise_encoded(storage: DatasetStorage, metadata: ArrayMetadata, stored: 
     for mask in np.unique(stored.masks).tolist() if stored.masks.any() else ():
         if mask and not decodes_alike(_applied(codecs, mask), codecs):
             other |= stored.masks == mask
-    if not codecs:
+    if not codecs or not any(map(storage.grid.is_partial, range(metadata.ndim))):
         return other
     # HDF5 can leave the filters out of partial edge chunks alone, and no mask tells (layout flag
     # DONT_FILTER_PARTIAL_BOUND_CHUNKS). Such a chunk has exactly its raw size, which is rare otherwise.

@@ -6,7 +6,7 @@ Source: HDF5 file format specification 3.0, section II.A, "Format Signature and 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -34,7 +34,7 @@ class HDFParser(CallableParser):
     """
 
     group: str | None = None
-    drop_variables: tuple[str, ...] | None = None
+    drop_variables: Sequence[str] | None = None
     inline_limit_bytes: int = _INLINE_LIMIT_BYTES
     unsupported: Literal["raise", "skip"] = "raise"
 
