@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -51,15 +49,15 @@ class OpenFile:
             raise FormatError(f"{source.url} is empty (0 bytes). Way out: fetch it again, or leave it out")
         self._reader: _ReaderForHDF5 | None = None
         self._file: h5py.File | None = None
-        with self._errors_of_the_source(), NamedDamage(source.url, ""):
-            if source.local_path is not None:
-                # No access properties: HDF5 refuses a file that this process has open with others already.
-                self._file = h5py.File(h5f.open(os.fsencode(source.local_path), h5f.ACC_RDONLY))
-            else:
-                cache = storage.BlockCache(source)
-                self._reader = _ReaderForHDF5(cache)
-                self._file = h5py.File(self._reader, "r")
-                _check_not_being_written(cache, self._file.userblock_size)
+        try:
+            with NamedDamage(source.url, ""):
+                self._file = self._opened()
+        except BaseException:
+            if self._held_error() is None:
+                raise
+        # Outside of the handler: an error of the source must not carry that of h5py along, see NamedDamage.
+        self._raise_held_error()
+        assert self._file is not None
         self.fid = self._file.id
 
     def __enter__(self) -> OpenFile:
@@ -72,28 +70,37 @@ class OpenFile:
         self._file.close()
         self._raise_held_error()
 
-    @contextmanager
-    def _errors_of_the_source(self) -> Iterator[None]:
-        """Raise what went wrong in reading rather than what HDF5 made of the zeros that it got."""
+    def _opened(self) -> h5py.File:
+        if self.source.local_path is not None:
+            # No access properties: HDF5 refuses a file that this process has open with others already.
+            return h5py.File(h5f.open(os.fsencode(self.source.local_path), h5f.ACC_RDONLY))
+        cache = storage.BlockCache(self.source)
+        self._reader = _ReaderForHDF5(cache)
+        file = h5py.File(self._reader, "r")
         try:
-            yield
-            self._raise_held_error()
+            _check_not_being_written(cache, file.userblock_size)
         except BaseException:
-            if self._file is not None:
-                self._file.close()  # h5py crashes at the end of the process where such a file is still open
-            self._raise_held_error()
+            file.close()
             raise
+        return file
+
+    def _held_error(self) -> Exception | None:
+        return None if self._reader is None else self._reader.error
 
     def _raise_held_error(self) -> None:
-        if self._reader is not None and self._reader.error is not None:
-            raise self._reader.error
+        """Raise what went wrong in reading rather than what HDF5 made of the zeros that it got."""
+        error = self._held_error()
+        if error is not None:
+            if self._file is not None:
+                self._file.close()
+            self._reader = None  # no cycle of error and file: both end with this call
+            raise error
 
 
 class _ReaderForHDF5(storage.SourceFile):
     """Keeps the error of a read until HDF5 has returned, and gives it zeros meanwhile.
 
-    An exception that kept its traceback would keep ``buffer`` with it, which is HDF5's memory and not for long: the
-    process would crash when it lets go of it (h5py 3.16).
+    Without its traceback, which would keep ``buffer``: that is memory of HDF5, and not for long.
     """
 
     def __init__(self, source: ByteSource) -> None:
@@ -126,7 +133,11 @@ def _check_not_being_written(source: ByteSource, start: int) -> None:
 
 
 class NamedDamage:
-    """Turns what the library raises on damaged bytes into ``FormatError``, or ``TruncatedFileError``, of ``path``."""
+    """Turns what the library raises on damaged bytes into ``FormatError``, or ``TruncatedFileError``, of ``path``.
+
+    The library's error loses its traceback, which would keep h5py's access properties: a process that still has those
+    of a file object at its end crashes there (h5py 3.16).
+    """
 
     __slots__ = ("_path", "_url")
 
@@ -143,7 +154,7 @@ class NamedDamage:
         if error is None or isinstance(error, (VzBeamError, ConnectionError, TimeoutError)):
             return
         if isinstance(error, _LIBRARY_ERRORS):
-            raise _damage(error, self._url, self._path) from error
+            raise _damage(error, self._url, self._path) from error.with_traceback(None)
 
 
 def _damage(error: Exception, url: str, path: str) -> FormatError:
