@@ -11,6 +11,7 @@ from typing import Any
 import apache_beam as beam
 import pytest
 import xarray as xr
+from apache_beam.coders.typecoders import registry
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.testing.util import assert_that
 
@@ -18,6 +19,8 @@ import vz_beam
 from tests.combine.virtual_files import combine
 from tests.daily_series import assert_store_equals, read_series, write_series
 from vz_beam import CombineManifests, OpenWithVirtualizarr, WriteReferences
+from vz_beam.combine.fragment import Fragment, ShardKey
+from vz_beam.combine.layout import Layout
 from vz_beam.errors import (
     FormatError,
     HolesError,
@@ -27,6 +30,7 @@ from vz_beam.errors import (
     RunnerError,
     StoreExistsError,
 )
+from vz_beam.patterns import Index
 from vz_beam.transforms.runners import check_runner, local_runner
 from vz_beam.writers.writer import find_writer, write_store
 
@@ -98,6 +102,27 @@ def test_transforms_may_be_applied_twice_and_plain_xarray_goes_between(files: li
             )
     for name in ("t", "p"):
         assert_store_equals(tmp_path / f"without_{name}.parquet", read_series(files).drop_vars(name))
+
+
+def test_transforms_declare_what_flows_between_them(tmp_path: Path) -> None:
+    p = pipeline()
+    opened = p | beam.Create([("", "")]) | OpenWithVirtualizarr()
+    combined = opened | CombineManifests()
+    written = combined | WriteReferences(tmp_path / "store.parquet")
+    assert opened.element_type == beam.typehints.Tuple[Index, xr.Dataset]
+    assert combined.layout.element_type is Layout
+    assert combined.fragments.element_type == beam.typehints.Tuple[ShardKey, Fragment]
+    assert written.element_type is vz_beam.StoreSummary
+
+
+@pytest.mark.parametrize("value", [Index(()), vz_beam.pattern_from_file_sequence(["a", "b"], "t")])
+def test_keys_have_deterministic_coders(value: Any) -> None:
+    index = value if isinstance(value, Index) else next(iter(value))
+    for key in (index, ShardKey("group/air", 7)):
+        coder = registry.get_coder(type(key))
+        assert coder.is_deterministic()
+        assert coder.decode(coder.encode(key)) == key
+        assert len(coder.encode(key)) < 60
 
 
 def test_the_summary_flows_on(files: list[str], tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
                 | "One at a time in each lane" >> beam.GroupByKey()
                 | "Leave lanes" >> beam.FlatMap(lambda lane: lane[1]).with_output_types(tuple[Index, str])
             )
-        opened = spread | "Open" >> beam.ParDo(self._opener).with_outputs(FAILED, main="opened")
+        typed = beam.ParDo(self._opener).with_output_types(tuple[Index, xr.Dataset])
+        opened = spread | "Open" >> typed.with_outputs(FAILED, main="opened")
         datasets = opened.opened
         if self._errors == "raise":
             return datasets
