@@ -60,18 +60,17 @@ def virtual_dataset(
         coordinates |= _named_coordinates(variable, variables)
     attributes = dict(group.attributes)
     coordinates |= {name for name in str(attributes.pop("coordinates", "")).split() if name in variables}
+    # an index needs values: variables that stay virtual have none
+    indexes = {
+        name: xr.indexes.PandasIndex.from_variables({name: variables[name]}, options={})
+        for name in names
+        if variables[name].dims == (name,) and virtual_array(variables[name]) is None
+    }
     dataset = xr.Dataset(
         {name: variable for name, variable in variables.items() if name not in coordinates},
-        # without an index for those that stay virtual: an index needs values
-        coords=xr.Coordinates(
-            {name: variables[name] for name in variables if name in coordinates},
-            indexes={},
-        ),
+        coords=xr.Coordinates({name: variables[name] for name in variables if name in coordinates}, indexes=indexes),
         attrs=attributes,
     )
-    for name in names:
-        if variables[name].dims == (name,) and virtual_array(variables[name]) is None:
-            dataset = dataset.set_xindex(name)
     dataset.encoding["source"] = url
     return dataset
 
