@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import xarray as xr
+from xarray.indexes import PandasIndex
 
 from vz_beam.combine.schema import virtual_array
 from vz_beam.errors import InputError
@@ -62,7 +63,7 @@ def virtual_dataset(
     coordinates |= {name for name in str(attributes.pop("coordinates", "")).split() if name in variables}
     # an index needs values: variables that stay virtual have none
     indexes = {
-        name: xr.indexes.PandasIndex.from_variables({name: variables[name]}, options={})
+        name: PandasIndex.from_variables({name: variables[name]}, options={})
         for name in names
         if variables[name].dims == (name,) and virtual_array(variables[name]) is None
     }
