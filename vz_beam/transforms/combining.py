@@ -8,15 +8,20 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import xarray as xr
 from apache_beam.pvalue import PCollection
+from apache_beam.transforms.window import BoundedWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
 from vz_beam.combine.accumulator import SchemaAccumulator
-from vz_beam.combine.fragment import Fragment, ShardKey
+from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
 from vz_beam.combine.placing import place_in_shards
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import FailedInput, InputSchema, schema_of
 from vz_beam.errors import InputError
 from vz_beam.patterns.index import Index
+
+HELD_CHUNKS = 1_000_000
+"""References that a worker holds before it sends them on: 20 MB and some, a small part of a worker's memory."""
 
 
 class Combined(NamedTuple):
@@ -64,23 +69,24 @@ class CombineManifests(beam.PTransform[Any, Combined]):
         """The layout and the fragments."""
         datasets, failures = inputs if isinstance(inputs, tuple) else (inputs, None)
         pipeline = datasets.pipeline
-        if failures is None:
-            failures = pipeline | "No failures" >> beam.Create([]).with_output_types(FailedInput)
         if self._layout is not None:
             layout = pipeline | "Given layout" >> beam.Create([self._layout])
         else:
             schemas = datasets | "Schema" >> beam.MapTuple(schema_of).with_output_types(Any)
-            known_failures = failures | "Failures" >> beam.Map(lambda failure: failure).with_output_types(Any)
+            if failures is not None:
+                known_failures = failures | "Failures" >> beam.Map(lambda failure: failure).with_output_types(Any)
+                schemas = (schemas, known_failures) | "Schemas and failures" >> beam.Flatten()
             layout = (
-                (schemas, known_failures)
-                | "Schemas and failures" >> beam.Flatten()
+                schemas
                 | "Gather schemas" >> beam.CombineGlobally(GatherSchemas())
                 | "Plan" >> beam.Map(plan_layout, chunks_per_shard=self._chunks_per_shard, order_by=self._order_by)
             )
         layout = layout | "Layout" >> beam.Map(lambda planned: planned).with_output_types(Layout)
-        fragments = datasets | "Place" >> beam.FlatMap(
-            _place, layout=beam.pvalue.AsSingleton(layout)
+        fragments = datasets | "Place" >> beam.ParDo(
+            PlaceReferences(), beam.pvalue.AsSingleton(layout)
         ).with_output_types(tuple[ShardKey, Fragment])
+        if failures is None:
+            failures = pipeline | "No failures" >> beam.Create([]).with_output_types(FailedInput)
         return Combined(layout, fragments, failures)
 
 
@@ -103,8 +109,32 @@ class GatherSchemas(beam.CombineFn):
         return accumulator
 
 
-def _place(element: tuple[Index, xr.Dataset], layout: Layout) -> Iterator[tuple[ShardKey, Fragment]]:
-    return place_in_shards(layout, *element)
+class PlaceReferences(beam.DoFn):
+    """:func:`place_in_shards`, with the fragments of a bundle merged: few large elements cost less than many small."""
+
+    def start_bundle(self) -> None:
+        """Nothing is held yet."""
+        self._held: dict[tuple[ShardKey, BoundedWindow], list[Fragment]] = {}
+        self._held_chunks = 0
+
+    def process(
+        self, element: tuple[Index, xr.Dataset], layout: Layout, window: Any = beam.DoFn.WindowParam
+    ) -> Iterator[WindowedValue]:
+        """Nothing, until what is held is worth sending on."""
+        for key, fragment in place_in_shards(layout, *element):
+            self._held.setdefault((key, window), []).append(fragment)
+            self._held_chunks += len(fragment)
+        if self._held_chunks >= HELD_CHUNKS:
+            yield from self._released()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """All that is still held."""
+        return self._released()
+
+    def _released(self) -> Iterator[WindowedValue]:
+        held, self._held, self._held_chunks = self._held, {}, 0
+        for (key, window), fragments in held.items():
+            yield WindowedValue((key, merge_fragments(fragments, key.path)), window.max_timestamp(), (window,))
 
 
 def _check_choice(name: str, value: str, known: tuple[str, ...], planned: tuple[str, ...]) -> None:
