@@ -26,9 +26,9 @@ from vz_beam.parsers.hdf5.groups import FoundDataset
 from vz_beam.parsers.hdf5.inline import inlined_chunks, inlined_strings
 from vz_beam.parsers.hdf5.layout import (
     StoredChunks,
+    check_grid_size,
     check_inside_file,
     contiguous_chunk,
-    stored_chunks,
     without,
 )
 from vz_beam.parsers.hdf5.types import VARIABLE_STRING, StoredType, stored_type
@@ -46,14 +46,28 @@ class DatasetStorage:
     grid: ChunkGrid
 
 
-def manifest_array(
-    file: OpenFile, dataset: FoundDataset, dimensions: DatasetDimensions, inline_limit_bytes: int
-) -> ManifestArray:
-    """The array of ``dataset``.
+@dataclass(frozen=True, slots=True)
+class DescribedDataset:
+    """What a dataset's header says, before its chunks are looked up."""
+
+    did: h5d.DatasetID
+    path: str
+    kind: StoredType
+    plist: h5p.PropDCID
+    layout: int
+    metadata: ArrayMetadata
+
+    @property
+    def has_chunk_index(self) -> bool:
+        """Whether references are to be made for chunks that an index tells."""
+        return self.layout == h5d.CHUNKED and self.kind.dtype != VARIABLE_STRING
+
+
+def described_dataset(dataset: FoundDataset, dimensions: DatasetDimensions) -> DescribedDataset:
+    """The header of ``dataset``.
 
     Raises:
-        UnsupportedError: what references cannot express, and what is too large to be inlined.
-        TruncatedFileError: a chunk that reaches over the end of the file.
+        UnsupportedError: values that lie in other files or datasets, or that no Zarr array can hold.
     """
     did = dataset.did
     kind = stored_type(did.get_type())
@@ -63,26 +77,41 @@ def manifest_array(
         raise UnsupportedError("it is an HDF5 virtual dataset, whose values lie in other datasets")
     if plist.get_external_count():
         raise UnsupportedError("its values lie in external raw files, not in this one")
-    chunked = layout == h5d.CHUNKED
-    metadata = _metadata(dataset, dimensions, kind, plist, chunked and kind.dtype != VARIABLE_STRING)
+    if layout not in (h5d.CHUNKED, h5d.COMPACT, h5d.CONTIGUOUS):
+        raise UnsupportedError(f"its data layout is of class {layout}, which is not known")
+    chunked = layout == h5d.CHUNKED and kind.dtype != VARIABLE_STRING
+    metadata = _metadata(dataset, dimensions, kind, plist, chunked)
+    if chunked:
+        check_grid_size(metadata.chunk_grid)
+    return DescribedDataset(did, dataset.path, kind, plist, layout, metadata)
+
+
+def manifest_array(
+    file: OpenFile, described: DescribedDataset, stored: StoredChunks | None, inline_limit_bytes: int
+) -> ManifestArray:
+    """The array of a dataset; ``stored`` are its chunks where it has a chunk index.
+
+    Raises:
+        UnsupportedError: what references cannot express, and what is too large to be inlined.
+        TruncatedFileError: a chunk that reaches over the end of the file.
+    """
+    did, kind, layout, metadata = described.did, described.kind, described.layout, described.metadata
     grid = metadata.chunk_grid
     if kind.dtype == VARIABLE_STRING:
         return _strings(did, metadata, inline_limit_bytes)
+    pipeline = FilterPipeline()
     if layout == h5d.COMPACT:
         chunks = inlined_chunks(did, metadata, range(grid.size), None, "its layout is compact")
         return ManifestArray(metadata, ChunkManifest.from_inlined(grid.grid_shape, chunks))
-    if chunked:
-        stored: StoredChunks | None = stored_chunks(did, grid)
-        pipeline = filter_pipeline(plist, metadata.chunk_nbytes, metadata.dtype.itemsize)
+    if layout == h5d.CHUNKED:
+        pipeline = filter_pipeline(described.plist, metadata.chunk_nbytes, metadata.dtype.itemsize)
         if pipeline.codecs and not kind.conversion:
             metadata = replace(metadata, codecs=pipeline.codecs)
-    elif layout == h5d.CONTIGUOUS:
-        stored, pipeline = contiguous_chunk(did) if grid.size else None, FilterPipeline()
-    else:
-        raise UnsupportedError(f"its data layout is of class {layout}, which is not known")
+    elif grid.size:
+        stored = contiguous_chunk(did)
     if stored is None or not len(stored):
         return ManifestArray(metadata, ChunkManifest.empty(grid.grid_shape))
-    check_inside_file(stored, file.nbytes, file.source.url, dataset.path)
+    check_inside_file(stored, file.nbytes, file.source.url, described.path)
     storage = DatasetStorage(did, layout, pipeline, grid)
     return _placed(file.source.url, metadata, kind, storage, stored, inline_limit_bytes)
 

@@ -38,12 +38,18 @@ class OpenFile:
 
     The operating system opens it where it can: measured on a netCDF-4 file of 7 variables and 256 chunks, parsing takes
     4.2 ms then, and 4.9 ms where h5py calls back into Python for each read.
+
+    Args:
+        source: stays open.
+
+    ``bytes`` reads the file through what h5py has read of it; ``base`` is what the format adds to addresses, bytes.
     """
 
-    __slots__ = ("_file", "_reader", "fid", "nbytes", "source")
+    __slots__ = ("_file", "_reader", "address_bytes", "base", "bytes", "fid", "nbytes", "source")
 
     def __init__(self, source: ByteSource) -> None:
         self.source = source
+        self.bytes = source
         self.nbytes = source.size()
         if not self.nbytes:
             raise FormatError(f"{source.url} is empty (0 bytes). Way out: fetch it again, or leave it out")
@@ -59,6 +65,9 @@ class OpenFile:
         self._raise_held_error()
         assert self._file is not None
         self.fid = self._file.id
+        creation = self.fid.get_create_plist()
+        self.base: int = creation.get_userblock()
+        self.address_bytes = max(creation.get_sizes())
 
     def __enter__(self) -> OpenFile:
         return self
@@ -70,11 +79,16 @@ class OpenFile:
         self._file.close()
         self._raise_held_error()
 
+    def read_addresses(self, start: int, stop: int) -> bytes:
+        """The bytes at addresses of the format, which count from the base address; short at the end of the file."""
+        first = min(self.base + start, self.nbytes)
+        return self.bytes.read(first, min(max(self.base + stop, first), self.nbytes))
+
     def _opened(self) -> h5py.File:
         if self.source.local_path is not None:
             # No access properties: HDF5 refuses a file that this process has open with others already.
             return h5py.File(h5f.open(os.fsencode(self.source.local_path), h5f.ACC_RDONLY))
-        cache = storage.BlockCache(self.source)
+        self.bytes = cache = storage.BlockCache(self.source)
         self._reader = _ReaderForHDF5(cache)
         file = h5py.File(self._reader, "r")
         try:

@@ -37,6 +37,11 @@ class StoredChunks:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @classmethod
+    def none(cls) -> StoredChunks:
+        """No chunk."""
+        return _columns([], [], [], [])
+
 
 def contiguous_chunk(did: h5d.DatasetID) -> StoredChunks | None:
     """The one chunk of a contiguous dataset; ``None`` where nothing was ever written."""
@@ -47,26 +52,32 @@ def contiguous_chunk(did: h5d.DatasetID) -> StoredChunks | None:
 
 
 def stored_chunks(did: h5d.DatasetID, grid: ChunkGrid) -> StoredChunks:
-    """The stored chunks of a chunked dataset; those outside the grid, left by shrinking, are ignored.
-
-    Raises:
-        UnsupportedError: more chunks than a manifest can hold.
-    """
-    if grid.size > _LARGEST_GRID:
-        raise UnsupportedError(f"its shape {grid.shape} in chunks of {grid.chunk_shape} makes {grid.size} chunks")
+    """The stored chunks of a chunked dataset as libhdf5 tells them; those outside the grid are ignored."""
     rows: list[Any] = []
     if _HAS_CHUNK_ITER:
         did.chunk_iter(rows.append)
     else:
         rows = [did.get_chunk_info(number) for number in range(did.get_num_chunks())]
     if not rows:
-        return _columns([], [], [], [])
+        return StoredChunks.none()
     starts, masks, offsets, lengths = zip(*rows, strict=True)
     places = np.array(starts, dtype=np.int64) // np.array(grid.chunk_shape[: did.rank], dtype=np.int64)
     places = _true_places(did, places, grid)
-    grid_shape = grid.grid_shape[: did.rank]  # an array datatype adds axes of one chunk
-    inside = np.all(places < np.array(grid_shape), axis=1)
-    strides = [math.prod(grid_shape[axis + 1 :]) for axis in range(did.rank)]
+    return inside_grid(places, grid, offsets, lengths, masks)
+
+
+def check_grid_size(grid: ChunkGrid) -> None:
+    """Raise UnsupportedError where there are more chunks than a manifest can hold."""
+    if grid.size > _LARGEST_GRID:
+        raise UnsupportedError(f"its shape {grid.shape} in chunks of {grid.chunk_shape} makes {grid.size} chunks")
+
+
+def inside_grid(places: NDArray[np.int64], grid: ChunkGrid, offsets: Any, lengths: Any, masks: Any) -> StoredChunks:
+    """The chunks at ``places`` int64[n, rank], grid positions, without those outside the grid, left by shrinking."""
+    rank = places.shape[1]
+    grid_shape = grid.grid_shape[:rank]  # an array datatype adds axes of one chunk
+    inside = np.all((places >= 0) & (places < np.array(grid_shape)), axis=1)
+    strides = [math.prod(grid_shape[axis + 1 :]) for axis in range(rank)]
     chunks = _columns(places @ np.array(strides, dtype=np.int64), offsets, lengths, masks)
     return chunks if inside.all() else _rows(chunks, inside)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
-from vz_beam.parsers.hdf5.arrays import manifest_array
+from vz_beam.parsers.hdf5.arrays import DescribedDataset, described_dataset, manifest_array
+from vz_beam.parsers.hdf5.chunk_index import chunk_indexes
 from vz_beam.parsers.hdf5.dimensions import Dimensions
 from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile
 from vz_beam.parsers.hdf5.groups import FoundGroup, find_group
+from vz_beam.parsers.hdf5.layout import StoredChunks
 from vz_beam.storage.byte_source import ByteSource
 
 
@@ -32,9 +36,10 @@ class _Reading:
     choices: Choices
     dimensions: Dimensions
     problems: dict[str, str]
+    described: dict[str, DescribedDataset] = field(default_factory=dict)
 
-    def group(self, found: FoundGroup) -> ManifestGroup:
-        arrays: dict[str, ManifestArray] = {}
+    def describe(self, found: FoundGroup) -> None:
+        """Note what the headers of all datasets of ``found`` and below say."""
         with NamedDamage(self.file.source.url, found.path):
             dimensions = self.dimensions.of_group(found)
         self.problems.update(found.problems)
@@ -44,15 +49,32 @@ class _Reading:
             if dataset.shape is None:
                 self.problems[dataset.path] = "it has no values at all (null dataspace)"
                 continue
-            try:
-                with NamedDamage(self.file.source.url, dataset.path):
+            with self._named(dataset.path):
+                self.described[dataset.path] = described_dataset(dataset, dimensions[dataset.path])
+        for child in found.groups.values():
+            self.describe(child)
+
+    def group(self, found: FoundGroup, indexes: Mapping[str, StoredChunks]) -> ManifestGroup:
+        """The arrays and groups of ``found``, all of it described."""
+        arrays: dict[str, ManifestArray] = {}
+        for dataset in found.datasets:
+            described = self.described.get(dataset.path)
+            if described is not None:
+                with self._named(dataset.path):
                     arrays[dataset.name] = manifest_array(
-                        self.file, dataset, dimensions[dataset.path], self.choices.inline_limit_bytes
+                        self.file, described, indexes.get(dataset.path), self.choices.inline_limit_bytes
                     )
-            except UnsupportedError as error:
-                self.problems[dataset.path] = str(error)
-        groups = {name: self.group(child) for name, child in found.groups.items()}
+        groups = {name: self.group(child, indexes) for name, child in found.groups.items()}
         return ManifestGroup(arrays, groups, found.attributes.values)
+
+    @contextmanager
+    def _named(self, path: str) -> Iterator[None]:
+        """Damage gets the name of the dataset, and what is refused is noted as its problem."""
+        try:
+            with NamedDamage(self.file.source.url, path):
+                yield
+        except UnsupportedError as error:
+            self.problems[path] = str(error)
 
 
 def read_group(source: ByteSource, choices: Choices) -> ManifestGroup:
@@ -76,7 +98,10 @@ def _read_open(file: OpenFile, choices: Choices, problems: dict[str, str]) -> Ma
     found = find_group(file, choices.group, choices.drop)
     with NamedDamage(file.source.url, ""):
         dimensions = Dimensions(file.fid, found)
-    return _Reading(file, choices, dimensions, problems).group(found)
+    reading = _Reading(file, choices, dimensions, problems)
+    reading.describe(found)
+    indexed = {path: (d.did, d.metadata.chunk_grid) for path, d in reading.described.items() if d.has_chunk_index}
+    return reading.group(found, chunk_indexes(file, indexed))
 
 
 def _refusal(url: str, problems: dict[str, str]) -> str:
