@@ -133,9 +133,10 @@ def print_phases(files: list[Path], folder: Path) -> None:
         accumulator.add(modules["combine.schema"].schema_of(index, dataset))
     layout = modules["combine.planning"].plan_layout(accumulator)
     clock.lap("combine: schemas and layout")
+    references_of = modules["combine.placing"].references_of
     shards: dict[Any, list[Any]] = {}
     for index, dataset in opened:
-        for key, fragment in modules["combine.placing"].place_in_shards(layout, index, dataset):
+        for key, fragment in modules["combine.placing"].place_in_shards(layout, references_of(index, dataset)):
             shards.setdefault(key, []).append(fragment)
     merge = modules["combine.fragment"].merge_fragments
     merged = {key: merge(fragments, key.path) for key, fragments in shards.items()}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.combine.virtual_files import combine, time_index, virtual_file
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
-from vz_beam.combine.placing import place_in_shards
+from vz_beam.combine.placing import place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import schema_of
 
@@ -43,7 +43,7 @@ def test_any_order_grouping_and_repetition_of_inputs_gives_the_same_layout(rando
 def test_any_order_grouping_and_repetition_of_inputs_gives_identical_shards(randomness, repeats) -> None:  # type: ignore[no-untyped-def]
     parts: dict[ShardKey, list[Fragment]] = {}
     for number in [*range(7), *repeats]:
-        for key, fragment in place_in_shards(LAYOUT, *INPUTS[number]):
+        for key, fragment in place_in_shards(LAYOUT, references_of(*INPUTS[number])):
             parts.setdefault(key, [Fragment.empty()]).append(fragment)
     assert parts.keys() == SHARDS.keys()
     for key, fragments in parts.items():

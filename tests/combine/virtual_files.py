@@ -11,7 +11,7 @@ import xarray as xr
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
-from vz_beam.combine.placing import place_in_shards
+from vz_beam.combine.placing import place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import schema_of
 from vz_beam.manifests import ArrayMetadata, ChunkManifest, Codec, ManifestArray
@@ -73,6 +73,6 @@ def combine(
     layout = plan_layout(gathered, **choices)
     parts: dict[ShardKey, list[Fragment]] = {}
     for index, dataset in inputs:
-        for key, fragment in place_in_shards(layout, index, dataset):
+        for key, fragment in place_in_shards(layout, references_of(index, dataset)):
             parts.setdefault(key, []).append(fragment)
     return layout, {key: merge_fragments(found, key.path) for key, found in sorted(parts.items())}

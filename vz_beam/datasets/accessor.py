@@ -11,13 +11,19 @@ import xarray as xr
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.fragment import Fragment, ShardKey, split_by_shard
 from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
-from vz_beam.combine.placing import place
+from vz_beam.combine.placing import place, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import nodes_of, schema_of, virtual_array
 from vz_beam.errors import InputError
 from vz_beam.patterns.index import Index
 from vz_beam.writers.dataset_references import kerchunk_dict
 from vz_beam.writers.writer import find_writer, write_store
+
+
+def count_references(dataset: xr.Dataset | xr.DataTree) -> int:
+    """Number of references of all arrays, inlined chunks included and missing chunks left out."""
+    arrays = (virtual_array(v) for _, node in nodes_of(dataset) for v in node.variables.values())
+    return sum(array.manifest.nrefs for array in arrays if array is not None)
 
 
 class _VirtualAccessor:
@@ -35,8 +41,7 @@ class _VirtualAccessor:
 
     def nrefs(self) -> int:
         """Number of references, inlined chunks included and missing chunks left out."""
-        arrays = (virtual_array(v) for _, node in nodes_of(self._data) for v in node.variables.values())
-        return sum(array.manifest.nrefs for array in arrays if array is not None)
+        return count_references(self._data)
 
     def to_kerchunk(
         self,
@@ -79,7 +84,7 @@ class _VirtualAccessor:
         index = Index(())
         schema = schema_of(index, self._data)
         layout = plan_layout(SchemaAccumulator().add(schema), chunks_per_shard=record_size)
-        return layout, dict(place(layout, index, self._data))
+        return layout, dict(place(layout, references_of(index, self._data)))
 
 
 class VirtualDatasetAccessor(_VirtualAccessor):

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import xarray as xr
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.window import BoundedWindow
 from apache_beam.utils.windowed_value import WindowedValue
@@ -14,11 +13,10 @@ from apache_beam.utils.windowed_value import WindowedValue
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
-from vz_beam.combine.placing import place_in_shards
+from vz_beam.combine.placing import InputReferences, place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import FailedInput, InputSchema, schema_of
 from vz_beam.errors import InputError
-from vz_beam.patterns.index import Index
 
 HELD_CHUNKS = 1_000_000
 """References that a worker holds before it sends them on: 20 MB and some, a small part of a worker's memory."""
@@ -82,9 +80,9 @@ class CombineManifests(beam.PTransform[Any, Combined]):
                 | "Plan" >> beam.Map(plan_layout, chunks_per_shard=self._chunks_per_shard, order_by=self._order_by)
             )
         layout = layout | "Layout" >> beam.Map(lambda planned: planned).with_output_types(Layout)
-        fragments = datasets | "Place" >> beam.ParDo(
-            PlaceReferences(), beam.pvalue.AsSingleton(layout)
-        ).with_output_types(tuple[ShardKey, Fragment])
+        references = datasets | "References" >> beam.MapTuple(references_of).with_output_types(InputReferences)
+        placing = beam.ParDo(PlaceReferences(), beam.pvalue.AsSingleton(layout))
+        fragments = references | "Place" >> placing.with_output_types(tuple[ShardKey, Fragment])
         if failures is None:
             failures = pipeline | "No failures" >> beam.Create([]).with_output_types(FailedInput)
         return Combined(layout, fragments, failures)
@@ -118,10 +116,10 @@ class PlaceReferences(beam.DoFn):
         self._held_chunks = 0
 
     def process(
-        self, element: tuple[Index, xr.Dataset], layout: Layout, window: Any = beam.DoFn.WindowParam
+        self, element: InputReferences, layout: Layout, window: Any = beam.DoFn.WindowParam
     ) -> Iterator[WindowedValue]:
         """Nothing, until what is held is worth sending on."""
-        for key, fragment in place_in_shards(layout, *element):
+        for key, fragment in place_in_shards(layout, element):
             self._held.setdefault((key, window), []).append(fragment)
             self._held_chunks += len(fragment)
         if self._held_chunks >= HELD_CHUNKS:

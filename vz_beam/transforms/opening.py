@@ -14,6 +14,7 @@ from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection
 
 from vz_beam.combine.schema import FailedInput
+from vz_beam.datasets.accessor import count_references
 from vz_beam.datasets.opening import open_virtual_dataset
 from vz_beam.errors import InputError, TransientSourceError
 from vz_beam.patterns.foreign import as_index
@@ -146,7 +147,7 @@ class _OpenFile(beam.DoFn):
                 yield self._failure(index, url, error, attempt)
             else:
                 self._opened.inc()
-                self._progress.note_opened(dataset.vz.nrefs())
+                self._progress.note_opened(count_references(dataset))
                 yield index, dataset
             return
 

@@ -63,7 +63,8 @@ def run_build(
         pipeline = beam.Pipeline(runner=runner, options=given)
         summaries = (
             pipeline
-            | "Inputs" >> beam.Create(pairs).with_output_types(tuple[Index, str])
+            # not reshuffled here: opening does
+            | "Inputs" >> beam.Create(pairs, reshuffle=False).with_output_types(tuple[Index, str])
             | OpenWithVirtualizarr(**opening, progress=log)
             | CombineManifests(**combining)
             | WriteReferences(target, **writing)

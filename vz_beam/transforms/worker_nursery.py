@@ -99,8 +99,11 @@ if __name__ == "__main__":
     logging.disable(logging.WARNING)
     from apache_beam.runners.worker import sdk_worker_main  # only the nursery itself needs what it loads for workers
 
-    import vz_beam.datasets
+    import vz_beam.parsers.hdf5.reading
     import vz_beam.transforms.writing  # noqa: F401 - loaded here once, so that the workers have it
+    from vz_beam.parsers.parser import known_parsers
+
+    known_parsers()
 
     gc.collect()
     gc.freeze()  # workers need not look through all that was loaded at each of their own collections
