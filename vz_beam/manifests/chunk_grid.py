@@ -32,9 +32,9 @@ class ChunkGrid:
                 f"shape {self.shape} has {len(self.shape)} dimensions, "
                 f"chunk shape {self.chunk_shape} has {len(self.chunk_shape)}"
             )
-        if any(length < 0 for length in self.shape):
+        if min(self.shape, default=0) < 0:
             raise ManifestError(f"shape {self.shape} has a negative length")
-        if any(length < 1 for length in self.chunk_shape):
+        if min(self.chunk_shape, default=1) < 1:
             raise ManifestError(f"chunk shape {self.chunk_shape} has a length below 1")
 
     @property
@@ -53,4 +53,4 @@ class ChunkGrid:
 
 
 def _lengths(lengths: Sequence[int]) -> tuple[int, ...]:
-    return tuple(int(length) for length in lengths)
+    return tuple(map(int, lengths))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from vz_beam.transforms.worker_nursery import worker_nursery
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from vz_beam.writers.store_summary import StoreSummary
+
+
+@contextmanager
+def _paused_collector() -> Iterator[None]:
+    """Loading Beam makes a million objects and no garbage; looking for it takes a quarter of the time (0.2 s)."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def build(
@@ -50,7 +63,8 @@ def build(
     forks = workers > 1 and runner is None and sys.platform == "linux"
     with worker_nursery() if forks else nullcontext() as worker_command:
         # loaded here, so that the nursery loads Beam at the same time on another core: half of a small build's time
-        from vz_beam.transforms.running import run_build
+        with _paused_collector():
+            from vz_beam.transforms.running import run_build
 
         return run_build(
             files_or_pattern,

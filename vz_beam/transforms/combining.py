@@ -68,18 +68,15 @@ class CombineManifests(beam.PTransform[Any, Combined]):
         datasets, failures = inputs if isinstance(inputs, tuple) else (inputs, None)
         pipeline = datasets.pipeline
         if self._layout is not None:
-            layout = pipeline | "Given layout" >> beam.Create([self._layout])
+            layout = pipeline | "Given layout" >> beam.Create([self._layout]).with_output_types(Layout)
         else:
             schemas = datasets | "Schema" >> beam.MapTuple(schema_of).with_output_types(Any)
             if failures is not None:
                 known_failures = failures | "Failures" >> beam.Map(lambda failure: failure).with_output_types(Any)
                 schemas = (schemas, known_failures) | "Schemas and failures" >> beam.Flatten()
-            layout = (
-                schemas
-                | "Gather schemas" >> beam.CombineGlobally(GatherSchemas())
-                | "Plan" >> beam.Map(plan_layout, chunks_per_shard=self._chunks_per_shard, order_by=self._order_by)
-            )
-        layout = layout | "Layout" >> beam.Map(lambda planned: planned).with_output_types(Layout)
+            plan = beam.Map(plan_layout, chunks_per_shard=self._chunks_per_shard, order_by=self._order_by)
+            gathered = schemas | "Gather schemas" >> beam.CombineGlobally(GatherSchemas())
+            layout = gathered | "Plan" >> plan.with_output_types(Layout)
         references = datasets | "References" >> beam.MapTuple(references_of).with_output_types(InputReferences)
         placing = beam.ParDo(PlaceReferences(), beam.pvalue.AsSingleton(layout))
         fragments = references | "Place" >> placing.with_output_types(tuple[ShardKey, Fragment])
