@@ -50,8 +50,7 @@ class DatasetStorage:
 class DescribedDataset:
     """What a dataset's header says, before its chunks are looked up."""
 
-    did: h5d.DatasetID
-    path: str
+    dataset: FoundDataset
     kind: StoredType
     plist: h5p.PropDCID
     layout: int
@@ -83,7 +82,7 @@ def described_dataset(dataset: FoundDataset, dimensions: DatasetDimensions) -> D
     metadata = _metadata(dataset, dimensions, kind, plist, chunked)
     if chunked:
         check_grid_size(metadata.chunk_grid)
-    return DescribedDataset(did, dataset.path, kind, plist, layout, metadata)
+    return DescribedDataset(dataset, kind, plist, layout, metadata)
 
 
 def manifest_array(
@@ -95,7 +94,7 @@ def manifest_array(
         UnsupportedError: what references cannot express, and what is too large to be inlined.
         TruncatedFileError: a chunk that reaches over the end of the file.
     """
-    did, kind, layout, metadata = described.did, described.kind, described.layout, described.metadata
+    did, kind, layout, metadata = described.dataset.did, described.kind, described.layout, described.metadata
     grid = metadata.chunk_grid
     if kind.dtype == VARIABLE_STRING:
         return _strings(did, metadata, inline_limit_bytes)
@@ -111,7 +110,7 @@ def manifest_array(
         stored = contiguous_chunk(did)
     if stored is None or not len(stored):
         return ManifestArray(metadata, ChunkManifest.empty(grid.grid_shape))
-    check_inside_file(stored, file.nbytes, file.source.url, described.path)
+    check_inside_file(stored, file.nbytes, file.source.url, described.dataset.path)
     storage = DatasetStorage(did, layout, pipeline, grid)
     return _placed(file.source.url, metadata, kind, storage, stored, inline_limit_bytes)
 

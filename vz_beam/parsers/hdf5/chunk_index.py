@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from h5py import h5d, h5o
 
 from vz_beam.manifests.chunk_grid import ChunkGrid
 from vz_beam.parsers.hdf5.chunk_btree import ChunkRecords, ChunkTree, chunk_records
 from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile
+from vz_beam.parsers.hdf5.groups import FoundDataset
 from vz_beam.parsers.hdf5.layout import StoredChunks, inside_grid, stored_chunks
 from vz_beam.parsers.hdf5.object_header import ChunkTreeRoot, chunk_tree_root
 
-_ADDRESS_BYTES = 8
-"""Size of addresses and lengths that is decoded here: that of every file since 1998 but a few test files."""
 
-
-def chunk_indexes(file: OpenFile, datasets: Mapping[str, tuple[h5d.DatasetID, ChunkGrid]]) -> dict[str, StoredChunks]:
+def chunk_indexes(file: OpenFile, datasets: Mapping[str, tuple[FoundDataset, ChunkGrid]]) -> dict[str, StoredChunks]:
     """The stored chunks of each chunked dataset, by path; those outside the grid, left by shrinking, are ignored.
 
     Raises:
@@ -25,25 +22,24 @@ def chunk_indexes(file: OpenFile, datasets: Mapping[str, tuple[h5d.DatasetID, Ch
     """
     result: dict[str, StoredChunks] = {}
     trees: list[ChunkTree] = []
-    for path, (did, grid) in datasets.items():
-        with NamedDamage(file.source.url, path):
-            root = _root(file, did, grid)
-            if root is None:
-                result[path] = stored_chunks(did, grid)
-            elif root.address is None:
-                result[path] = StoredChunks.none()
-            else:
-                trees.append(ChunkTree(path, did.rank, root.address))
+    for path, (dataset, grid) in datasets.items():
+        root = _root(dataset, grid)
+        if root is None:
+            with NamedDamage(file.source.url, path):
+                result[path] = stored_chunks(dataset.did, grid)
+        elif root.address is None:
+            result[path] = StoredChunks.none()
+        else:
+            trees.append(ChunkTree(path, dataset.did.rank, root.address))
     for tree, records in zip(trees, chunk_records(file.bytes, file.base, trees), strict=True):
         result[tree.path] = _placed(records, file.base, datasets[tree.path][1])
     return result
 
 
-def _root(file: OpenFile, did: h5d.DatasetID, grid: ChunkGrid) -> ChunkTreeRoot | None:
-    if file.address_bytes != _ADDRESS_BYTES or not did.rank:
-        return None
-    root = chunk_tree_root(file.read_addresses, h5o.get_info(did).addr)
-    return root if root is not None and root.chunk_shape == grid.chunk_shape[: did.rank] else None
+def _root(dataset: FoundDataset, grid: ChunkGrid) -> ChunkTreeRoot | None:
+    rank = dataset.did.rank
+    root = chunk_tree_root(dataset.messages) if rank else None
+    return root if root is not None and root.chunk_shape == grid.chunk_shape[:rank] else None
 
 
 def _placed(records: ChunkRecords, base: int, grid: ChunkGrid) -> StoredChunks:

@@ -12,6 +12,8 @@ from h5py import h5f
 
 from vz_beam import storage
 from vz_beam.errors import FormatError, TruncatedFileError, VzBeamError
+from vz_beam.parsers.hdf5.global_heap import GlobalHeap
+from vz_beam.parsers.hdf5.object_header import Message, header_messages
 from vz_beam.storage.byte_source import ByteSource
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ _LIBRARY_ERRORS = (
     UnicodeDecodeError,
 )
 """What h5py and HDF5 raise on damaged structures; damage may look like any value."""
+_ADDRESS_BYTES = 8
+"""Size of addresses and lengths that is decoded here: that of every file since 1998 but a few test files."""
 
 
 class OpenFile:
@@ -42,10 +46,11 @@ class OpenFile:
     Args:
         source: stays open.
 
-    ``bytes`` reads the file through what h5py has read of it; ``base`` is what the format adds to addresses, bytes.
+    ``bytes`` reads the file through what h5py has read of it; ``base`` is what the format adds to addresses, bytes;
+    ``heap`` is the global heap.
     """
 
-    __slots__ = ("_file", "_reader", "address_bytes", "base", "bytes", "fid", "nbytes", "source")
+    __slots__ = ("_address_bytes", "_file", "_reader", "base", "bytes", "fid", "heap", "nbytes", "source")
 
     def __init__(self, source: ByteSource) -> None:
         self.source = source
@@ -67,7 +72,8 @@ class OpenFile:
         self.fid = self._file.id
         creation = self.fid.get_create_plist()
         self.base: int = creation.get_userblock()
-        self.address_bytes = max(creation.get_sizes())
+        self._address_bytes = max(creation.get_sizes())
+        self.heap = GlobalHeap(self._read_addresses)
 
     def __enter__(self) -> OpenFile:
         return self
@@ -79,8 +85,13 @@ class OpenFile:
         self._file.close()
         self._raise_held_error()
 
-    def read_addresses(self, start: int, stop: int) -> bytes:
-        """The bytes at addresses of the format, which count from the base address; short at the end of the file."""
+    def header_messages(self, address: int) -> tuple[Message, ...]:
+        """The messages of the object header at ``address``; none where only libhdf5 reads it."""
+        if self._address_bytes != _ADDRESS_BYTES:
+            return ()
+        return header_messages(self._read_addresses, address)
+
+    def _read_addresses(self, start: int, stop: int) -> bytes:
         first = min(self.base + start, self.nbytes)
         return self.bytes.read(first, min(max(self.base + stop, first), self.nbytes))
 

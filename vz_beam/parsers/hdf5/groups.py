@@ -6,14 +6,14 @@ Source: HDF5 file format specification 3.0, section IV.A.2.g, "The Link Message"
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from h5py import h5, h5d, h5g, h5l, h5o, h5p
-from h5py.h5f import FileID
 
 from vz_beam.errors import InputError
 from vz_beam.parsers.hdf5.attributes import ObjectAttributes, object_attributes, text_of
 from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile
+from vz_beam.parsers.hdf5.object_header import Message
 
 _COORDINATE_PREFIX = "_nc4_non_coord_"
 """netCDF-4 puts this before a variable that has the name of a dimension without being its coordinate."""
@@ -21,13 +21,18 @@ _COORDINATE_PREFIX = "_nc4_non_coord_"
 
 @dataclass(frozen=True, slots=True)
 class FoundDataset:
-    """One dataset under one of its names. ``path`` is absolute and by the link's name, ``name`` as users see it."""
+    """One dataset under one of its names.
+
+    ``path`` is absolute and by the link's name, ``name`` as users see it; ``messages`` are those of its header, none
+    where only libhdf5 reads it.
+    """
 
     name: str
     path: str
     did: h5d.DatasetID
     attributes: ObjectAttributes
     shape: tuple[int, ...] | None
+    messages: tuple[Message, ...]
 
 
 @dataclass(slots=True)
@@ -58,7 +63,7 @@ def find_group(file: OpenFile, path: str, drop: frozenset[str]) -> FoundGroup:
     where = "/" + path.strip("/")
     with NamedDamage(file.source.url, where):
         gid = _open_group(file, where)
-        walk = _Walk(file.fid, file.source.url, drop)
+        walk = _Walk(file, drop)
         return walk.group(gid, where, (h5o.get_info(gid).addr,))
 
 
@@ -74,7 +79,7 @@ def _open_group(file: OpenFile, path: str) -> h5g.GroupID:
             here = h5o.open(here, step.encode())
     if known and isinstance(here, h5g.GroupID):
         return here
-    found = _Walk(file.fid, file.source.url, frozenset()).group(root, "/", (h5o.get_info(root).addr,))
+    found = _Walk(file, frozenset()).group(root, "/", (h5o.get_info(root).addr,))
     paths = ", ".join(repr(group.path) for group in found.walk())
     raise InputError(
         f"{file.source.url}: there is no group {path!r}; the file has {paths}. Way out: group=one of these"
@@ -84,29 +89,31 @@ def _open_group(file: OpenFile, path: str) -> h5g.GroupID:
 class _Walk:
     """One walk through a file's links."""
 
-    def __init__(self, fid: FileID, url: str, drop: frozenset[str]) -> None:
-        self.fid = fid
+    def __init__(self, file: OpenFile, drop: frozenset[str]) -> None:
+        self.file = file
         self.drop = drop
-        self.url = url
-        self.file_number = h5o.get_info(h5o.open(fid, b"/")).fileno
+        self.file_number = h5o.get_info(h5o.open(file.fid, b"/")).fileno
 
     def group(self, gid: h5g.GroupID, path: str, ancestors: tuple[int, ...]) -> FoundGroup:
         """``gid`` and all below; ``ancestors`` are the addresses on the way here, where cycles end."""
-        found = FoundGroup(path, object_attributes(gid, self.fid))
+        file = self.file
+        messages = file.header_messages(ancestors[-1])
+        found = FoundGroup(path, object_attributes(gid, file.fid, messages, file.heap))
         for raw_name, kind in _links(gid):
             name = text_of(raw_name)
             child_path = f"{path.rstrip('/')}/{name}"
             if name in self.drop or name.removeprefix(_COORDINATE_PREFIX) in self.drop or child_path[1:] in self.drop:
                 continue
-            with NamedDamage(self.url, child_path):
+            with NamedDamage(file.source.url, child_path):
                 child = self._open(gid, raw_name, kind, child_path, found)
                 if isinstance(child, h5g.GroupID):
                     address = h5o.get_info(child).addr
                     if address not in ancestors:
                         found.groups[name] = self.group(child, child_path, (*ancestors, address))
                 elif isinstance(child, h5d.DatasetID):
-                    attributes = object_attributes(child, self.fid)
-                    found.datasets.append(FoundDataset(name, child_path, child, attributes, child.shape))
+                    messages = file.header_messages(h5o.get_info(child).addr)
+                    attributes = object_attributes(child, file.fid, messages, file.heap)
+                    found.datasets.append(FoundDataset(name, child_path, child, attributes, child.shape, messages))
         _show_coordinate_names(found)
         return found
 
@@ -154,4 +161,4 @@ def _show_coordinate_names(group: FoundGroup) -> None:
     for number, dataset in enumerate(group.datasets):
         shown = dataset.name.removeprefix(_COORDINATE_PREFIX)
         if shown != dataset.name and shown not in taken:
-            group.datasets[number] = FoundDataset(shown, dataset.path, dataset.did, dataset.attributes, dataset.shape)
+            group.datasets[number] = replace(dataset, name=shown)

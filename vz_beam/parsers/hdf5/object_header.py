@@ -1,4 +1,4 @@
-"""The data layout message of an object header: where the index of a chunked dataset begins, which h5py does not tell.
+"""The messages of an object header: what h5py does not tell (where a chunk index begins), or tells slowly.
 
 Source: HDF5 file format specification 3.0, sections IV.A.1, "Object Headers", and IV.A.2.i, "The Data Layout Message".
 """
@@ -6,8 +6,9 @@ Source: HDF5 file format specification 3.0, sections IV.A.1, "Object Headers", a
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _HEAD_BYTES = 1024
 """Read at once: the header of most datasets up to their attributes, before which libraries write the layout."""
@@ -22,6 +23,15 @@ Read = Callable[[int, int], bytes]
 """``read(start, stop)``, addresses of the format: bytes from the base address on; short at the end of the file."""
 
 
+class Message(NamedTuple):
+    """One message; ``order`` is that of the creation of attributes, 0 where the header does not keep it."""
+
+    kind: int
+    flags: int
+    order: int
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkTreeRoot:
     """A chunk index that is a version 1 B-tree.
@@ -33,18 +43,26 @@ class ChunkTreeRoot:
     chunk_shape: tuple[int, ...]
 
 
-def chunk_tree_root(read: Read, address: int) -> ChunkTreeRoot | None:
-    """The root of the B-tree of the chunked dataset whose object header is at ``address``.
+def header_messages(read: Read, address: int) -> tuple[Message, ...]:
+    """The messages of the object header at ``address``, those of continuation blocks included.
 
-    ``None`` for another kind of index, and for a header that is not as expected: libhdf5, which has read it, knows it.
-    Addresses and lengths have to be of 8 bytes in this file.
+    None at all for a header that is not as expected: libhdf5, which has read it, knows it. Addresses and lengths have
+    to be of 8 bytes in this file.
     """
     try:
-        for kind, body in _messages(read, address):
-            if kind == _LAYOUT:
-                return _chunk_tree_root(body)
-    except struct.error:
-        pass
+        return tuple(_messages(read, address))
+    except (struct.error, IndexError):
+        return ()
+
+
+def chunk_tree_root(messages: tuple[Message, ...]) -> ChunkTreeRoot | None:
+    """The root of the B-tree of a chunked dataset; ``None`` for another kind of index."""
+    for message in messages:
+        if message.kind == _LAYOUT:
+            try:
+                return _chunk_tree_root(message.body)
+            except (struct.error, IndexError):
+                return None
     return None
 
 
@@ -64,8 +82,7 @@ def _chunk_tree_root(body: bytes) -> ChunkTreeRoot | None:
     return ChunkTreeRoot(None if root == 2**64 - 1 else root, tuple(chunk_shape))
 
 
-def _messages(read: Read, address: int) -> Iterator[tuple[int, bytes]]:
-    """Type and body of each message, those of continuation blocks included."""
+def _messages(read: Read, address: int) -> list[Message]:
     head = read(address, address + _HEAD_BYTES)
     if head.startswith(b"OHDR"):
         flags = head[5]
@@ -73,32 +90,34 @@ def _messages(read: Read, address: int) -> Iterator[tuple[int, bytes]]:
         width = 1 << (flags & 3)
         nbytes = int.from_bytes(head[start : start + width], "little")
         start += width
-        unpack, margin, tail = (_new_message(flags), _OCHK_BYTES, _CHECKSUM_BYTES)
+        form = _ORDERED_MESSAGE if flags & _ORDER_TRACKED else _NEW_MESSAGE
+        margin, tail = _OCHK_BYTES, _CHECKSUM_BYTES
     else:
         nbytes, start = struct.unpack_from("<I", head, 8)[0], 16
-        unpack, margin, tail = _OLD_MESSAGE, 0, 0
+        form, margin, tail = _OLD_MESSAGE, 0, 0
     block = head[start : start + nbytes]
     if len(block) < nbytes:
         block += read(address + start + len(block), address + start + nbytes)
+    messages: list[Message] = []
     blocks = [block]
     for number, block in enumerate(blocks):
         if number == _MOST_BLOCKS:
-            return
+            return []
         place = 0
-        while place + unpack.size <= len(block):
-            kind, size = unpack.unpack_from(block, place)[:2]
-            body = block[place + unpack.size : place + unpack.size + size]
-            place += unpack.size + size
+        while place + form.size <= len(block):
+            kind, size, *rest = form.unpack_from(block, place)
+            place += form.size
+            body = block[place : place + size]
+            place += size
             if kind == _CONTINUATION:
                 first, length = struct.unpack_from("<QQ", body)
                 blocks.append(read(first + margin, first + length - tail))
             else:
-                yield kind, body
+                messages.append(Message(kind, rest[0], rest[1] if len(rest) > 1 else 0, body))
+    return messages
 
 
 _OLD_MESSAGE = struct.Struct("<HHB3x")
-"""Type, size, flags."""
-
-
-def _new_message(flags: int) -> struct.Struct:
-    return struct.Struct("<BHBH" if flags & _ORDER_TRACKED else "<BHB")
+_NEW_MESSAGE = struct.Struct("<BHB")
+_ORDERED_MESSAGE = struct.Struct("<BHBH")
+"""Type, size, flags and, in the last, order of creation."""

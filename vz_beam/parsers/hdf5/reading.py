@@ -100,7 +100,7 @@ def _read_open(file: OpenFile, choices: Choices, problems: dict[str, str]) -> Ma
         dimensions = Dimensions(file.fid, found)
     reading = _Reading(file, choices, dimensions, problems)
     reading.describe(found)
-    indexed = {path: (d.did, d.metadata.chunk_grid) for path, d in reading.described.items() if d.has_chunk_index}
+    indexed = {path: (d.dataset, d.metadata.chunk_grid) for path, d in reading.described.items() if d.has_chunk_index}
     return reading.group(found, chunk_indexes(file, indexed))
 
 
