@@ -52,7 +52,7 @@ combined.vz.to_kerchunk(sys.argv[2], format="parquet")
 
 
 def main() -> int:
-    """Exit code 1 where a store does not give the values of the files."""
+    """Exit code 1 where our store does not give the values of the files; what the peer's gives is only told."""
     arguments = _arguments()
     folder = arguments.cache.resolve()
     files = make_series(folder / "files")
@@ -78,9 +78,10 @@ def main() -> int:
     if arguments.profile:
         run([arguments.ours_python, __file__, str(folder), "--phases"], show=True)
     expected = np.concatenate([_values(path) for path in files])
-    wrong = [store.name for store in (ours, peer) if not _holds(store, expected)]
-    print(f"values of {COMPARED}: " + (f"WRONG in {', '.join(wrong)}" if wrong else f"{expected.size:,} right in both"))
-    return 1 if wrong else 0
+    verdicts = {name: _holds(store, expected) for name, store in (("vz_beam", ours), ("VirtualiZarr", peer))}
+    told = ", ".join(f"{'right' if right else 'WRONG'} by {name}" for name, right in verdicts.items())
+    print(f"{expected.size:,} values of {COMPARED}, packed: {told}")
+    return 0 if verdicts["vz_beam"] else 1
 
 
 def make_series(folder: Path) -> list[Path]:
