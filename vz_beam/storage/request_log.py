@@ -12,15 +12,18 @@ from vz_beam.storage.open_handle import OpenHandle
 class RequestLog(OpenHandle):
     """Passes every request on to ``source`` and keeps its range in ``requests``, in order.
 
+    ``rounds`` counts the calls: ranges that are asked for together are one round.
+
     ``local_path`` is ``None``, so that no reader can go around it.
     """
 
-    __slots__ = ("_source", "requests")
+    __slots__ = ("_source", "requests", "rounds")
 
     def __init__(self, source: ByteSource) -> None:
         self._source = source
         self.url = source.url
         self.requests: list[tuple[int, int]] = []
+        self.rounds = 0
 
     @property
     def local_path(self) -> None:
@@ -38,11 +41,13 @@ class RequestLog(OpenHandle):
 
     def read(self, start: int, stop: int) -> bytes:
         """The bytes ``start`` to ``stop``."""
+        self.rounds += 1
         self.requests.append((int(start), int(stop)))
         return self._source.read(start, stop)
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range; each is a request of its own here."""
+        self.rounds += 1
         self.requests.extend((int(start), int(stop)) for start, stop in ranges)
         return self._source.read_many(ranges)
 

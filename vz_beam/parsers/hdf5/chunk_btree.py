@@ -124,7 +124,9 @@ class _Reader:
         while True:
             nodes = self._read(addresses, capacity)
             most = int(nodes["used"].max())
-            if most <= capacity or (nodes["signature"] != _SIGNATURE).any():
+            # nodes do not overlap: more bytes than the file has are those of damaged ones, which are found later
+            nbytes = len(addresses) * (_HEAD_BYTES + most * self.entry.itemsize)
+            if most <= capacity or nbytes > self.source.size() or (nodes["signature"] != _SIGNATURE).any():
                 return nodes
             capacity = most
 
@@ -151,6 +153,12 @@ class _Reader:
 
     def _check(self, level: _Level, nodes: NDArray[Any]) -> None:
         known = level.levels >= 0
+        full = nodes["used"] > nodes.dtype["entries"].shape[0]
+        if full.any():
+            row = int(np.argmax(full))
+            raise self._damage(
+                level, row, f"a node that claims {nodes['used'][row]} entries, more than there is room for"
+            )
         bad = (nodes["signature"] != _SIGNATURE) | (nodes["type"] != _OF_CHUNKS)
         bad |= known & (nodes["level"] != level.levels)
         if bad.any():

@@ -67,7 +67,7 @@ class Dimensions:
         if not attributes.is_scale or dataset.shape is None:
             return
         scale = _scale(dataset.did, _last(dataset.path), attributes.dimension_id is not None)
-        self._by_address.setdefault(h5o.get_info(dataset.did).addr, scale)
+        self._by_address.setdefault(dataset.address, scale)
         if attributes.dimension_id is not None:
             self._by_number.setdefault(attributes.dimension_id, scale)
 
@@ -112,7 +112,7 @@ class Dimensions:
         elif attributes.coordinate_ids is not None and len(attributes.coordinate_ids) == len(shape):
             scales = [self._by_number.get(number) for number in attributes.coordinate_ids]
         elif attributes.is_scale and shape:
-            scales[0] = self._by_address.get(h5o.get_info(dataset.did).addr)
+            scales[0] = self._by_address.get(dataset.address)
         return scales
 
     def _chosen(self, references: Iterable[h5r.Reference]) -> Scale | None:

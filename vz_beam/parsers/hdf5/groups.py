@@ -23,8 +23,8 @@ _COORDINATE_PREFIX = "_nc4_non_coord_"
 class FoundDataset:
     """One dataset under one of its names.
 
-    ``path`` is absolute and by the link's name, ``name`` as users see it; ``messages`` are those of its header, none
-    where only libhdf5 reads it.
+    ``path`` is absolute and by the link's name, ``name`` as users see it; ``address`` is that of its header, and
+    ``messages`` what stands there, nothing where only libhdf5 reads it.
     """
 
     name: str
@@ -32,6 +32,7 @@ class FoundDataset:
     did: h5d.DatasetID
     attributes: ObjectAttributes
     shape: tuple[int, ...] | None
+    address: int
     messages: tuple[Message, ...]
 
 
@@ -99,7 +100,7 @@ class _Walk:
         file = self.file
         messages = file.header_messages(ancestors[-1])
         found = FoundGroup(path, object_attributes(gid, file.fid, messages, file.heap))
-        for raw_name, kind in _links(gid):
+        for raw_name, kind, target in _links(gid):
             name = text_of(raw_name)
             child_path = f"{path.rstrip('/')}/{name}"
             if name in self.drop or name.removeprefix(_COORDINATE_PREFIX) in self.drop or child_path[1:] in self.drop:
@@ -111,9 +112,13 @@ class _Walk:
                     if address not in ancestors:
                         found.groups[name] = self.group(child, child_path, (*ancestors, address))
                 elif isinstance(child, h5d.DatasetID):
-                    messages = file.header_messages(h5o.get_info(child).addr)
+                    # H5Oget_info of a dataset reads all of its chunk index: links tell the address as well
+                    address = target if kind == h5l.TYPE_HARD else h5o.get_info(child).addr
+                    messages = file.header_messages(address)
                     attributes = object_attributes(child, file.fid, messages, file.heap)
-                    found.datasets.append(FoundDataset(name, child_path, child, attributes, child.shape, messages))
+                    found.datasets.append(
+                        FoundDataset(name, child_path, child, attributes, child.shape, address, messages)
+                    )
         _show_coordinate_names(found)
         return found
 
@@ -142,12 +147,15 @@ class _Walk:
         return child
 
 
-def _links(gid: h5g.GroupID) -> list[tuple[bytes, int]]:
-    """Name and kind of each link, in order of creation where the group keeps it, else by name."""
-    links: list[tuple[bytes, int]] = []
+def _links(gid: h5g.GroupID) -> list[tuple[bytes, int, int]]:
+    """Name, kind and address of each link, in order of creation where the group keeps it, else by name.
+
+    Only the addresses of hard links are addresses.
+    """
+    links: list[tuple[bytes, int, int]] = []
 
     def note(name: bytes, info: h5l.LinkInfo) -> None:
-        links.append((name, info.type))
+        links.append((name, info.type, info.u))
 
     tracked = gid.get_create_plist().get_link_creation_order() & h5p.CRT_ORDER_TRACKED
     gid.links.iterate(note, info=True, idx_type=h5.INDEX_CRT_ORDER if tracked else h5.INDEX_NAME)
