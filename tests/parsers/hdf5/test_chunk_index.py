@@ -48,6 +48,27 @@ def test_trees_of_several_levels_and_ranks_are_read_together(hdf5: Hdf5File, opt
     assert_as_libhdf5_tells(hdf5.path, hdf5.checked())
 
 
+def test_one_dataset_under_two_names_is_two_arrays_with_the_same_references(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        file.create_dataset("a", data=np.arange(500), chunks=(1,))
+        file["b"] = file["a"]
+        file["c"] = h5py.SoftLink("/a")
+    group = hdf5.checked()
+    assert group.arrays.keys() == {"a", "b", "c"}
+    assert_as_libhdf5_tells(hdf5.path, group)
+
+
+def test_a_chunk_at_an_address_that_no_file_has_is_truncation(hdf5: Hdf5File) -> None:
+    with hdf5.write(userblock_size=1024) as file:
+        file.create_dataset("v", data=np.arange(3), chunks=(3,))
+    data = bytearray(hdf5.path.read_bytes())
+    child = data.index(b"TREE\x01\x00") + _CHILD
+    data[child : child + 8] = struct.pack("<Q", UNDEFINED - 500)  # with the user block, byte 523
+    hdf5.path.write_bytes(data)
+    with pytest.raises(TruncatedFileError, match=r"sample\.h5"):
+        hdf5.parse()
+
+
 def test_nodes_of_more_entries_than_usual_are_read_again(hdf5: Hdf5File, monkeypatch: pytest.MonkeyPatch) -> None:
     with hdf5.write() as file:
         file.create_dataset("v", data=np.arange(3000), chunks=(2,))
@@ -99,12 +120,13 @@ _ENTRY = _KEY + 8
     ("offset", "replacement", "said"),
     [
         (0, b"TREK", "no node of a chunk index"),
+        (0, b"TREK\x01\x01\xff\xff", "no node of a chunk index"),
         (4, b"\x00", "no node of a chunk index"),
         (6, struct.pack("<H", 60000), "claims 60000 entries"),
         (_CHILD, struct.pack("<Q", 8), "no node of level 0"),
         (_CHILD, None, "listed already"),
     ],
-    ids=["signature", "type", "entries", "child", "cycle"],
+    ids=["signature", "all of the head", "type", "entries", "child", "cycle"],
 )
 def test_a_damaged_node_is_named(hdf5: Hdf5File, offset: int, replacement: bytes | None, said: str) -> None:
     with hdf5.write() as file:

@@ -48,18 +48,17 @@ class DatasetStorage:
 
 @dataclass(frozen=True, slots=True)
 class DescribedDataset:
-    """What a dataset's header says, before its chunks are looked up."""
+    """What a dataset's header says, before its chunks are looked up.
+
+    ``has_chunk_index`` says whether references are to be made for chunks that an index tells.
+    """
 
     dataset: FoundDataset
     kind: StoredType
     plist: h5p.PropDCID
     layout: int
     metadata: ArrayMetadata
-
-    @property
-    def has_chunk_index(self) -> bool:
-        """Whether references are to be made for chunks that an index tells."""
-        return self.layout == h5d.CHUNKED and self.kind.dtype != VARIABLE_STRING
+    has_chunk_index: bool
 
 
 def described_dataset(dataset: FoundDataset, dimensions: DatasetDimensions) -> DescribedDataset:
@@ -82,7 +81,7 @@ def described_dataset(dataset: FoundDataset, dimensions: DatasetDimensions) -> D
     metadata = _metadata(dataset, dimensions, kind, plist, chunked)
     if chunked:
         check_grid_size(metadata.chunk_grid)
-    return DescribedDataset(dataset, kind, plist, layout, metadata)
+    return DescribedDataset(dataset, kind, plist, layout, metadata, has_chunk_index=chunked)
 
 
 def manifest_array(

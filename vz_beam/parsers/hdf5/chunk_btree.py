@@ -153,25 +153,29 @@ class _Reader:
 
     def _check(self, level: _Level, nodes: NDArray[Any]) -> None:
         known = level.levels >= 0
-        full = nodes["used"] > nodes.dtype["entries"].shape[0]
-        if full.any():
-            row = int(np.argmax(full))
-            raise self._damage(
-                level, row, f"a node that claims {nodes['used'][row]} entries, more than there is room for"
-            )
         bad = (nodes["signature"] != _SIGNATURE) | (nodes["type"] != _OF_CHUNKS)
         bad |= known & (nodes["level"] != level.levels)
         if bad.any():
             row = int(np.argmax(bad))
             wanted = f" of level {level.levels[row]}" if known[row] else ""
             raise self._damage(level, row, f"no node{wanted} of a chunk index")
+        full = nodes["used"] > nodes.dtype["entries"].shape[0]
+        if full.any():
+            row = int(np.argmax(full))
+            raise self._damage(
+                level, row, f"a node that claims {nodes['used'][row]} entries, more than there is room for"
+            )
 
     def _check_distinct(self, level: _Level) -> None:
-        """Raise where one node is listed twice: a damaged tree of few nodes could stand for billions."""
+        """Raise where a tree lists one node twice: a damaged one of few nodes could stand for billions.
+
+        Two trees may have the same nodes: those of one dataset under two names.
+        """
         if len(level.addresses) == 1:
             return
-        order = np.argsort(level.addresses, kind="stable")
-        repeats = level.addresses[order][1:] == level.addresses[order][:-1]
+        order = np.lexsort((level.addresses, level.trees))
+        addresses, trees = level.addresses[order], level.trees[order]
+        repeats = (addresses[1:] == addresses[:-1]) & (trees[1:] == trees[:-1])
         if repeats.any():
             raise self._damage(level, int(order[1:][repeats][0]), "a node of a chunk index that is listed already")
 

@@ -45,4 +45,6 @@ def _root(dataset: FoundDataset, grid: ChunkGrid) -> ChunkTreeRoot | None:
 def _placed(records: ChunkRecords, base: int, grid: ChunkGrid) -> StoredChunks:
     rank = records.starts.shape[1]
     places = records.starts.astype(np.int64) // np.array(grid.chunk_shape[:rank], np.int64)
-    return inside_grid(places, grid, records.addresses + np.uint64(base), records.lengths, records.masks)
+    # a sum that runs over 64 bits is the smaller one: the address itself, which lies behind the end of every file
+    offsets = np.maximum(records.addresses, records.addresses + np.uint64(base))
+    return inside_grid(places, grid, offsets, records.lengths, records.masks)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 _USUAL_BYTES = 4096
 """The size of a collection, unless one of its objects is larger."""
+_LARGEST_BYTES = 2**26
+"""A collection above 64 MiB is damage, or of values that no attribute should have: not read here."""
 _COLLECTION = struct.Struct("<4sB3xQ")
 _OBJECT = struct.Struct("<HH4xQ")
 _FREE_SPACE = 0
@@ -39,7 +41,7 @@ class GlobalHeap:
         if len(data) < _COLLECTION.size:
             raise LookupError(address)
         signature, version, nbytes = _COLLECTION.unpack_from(data)
-        if signature != b"GCOL" or version != 1:
+        if signature != b"GCOL" or version != 1 or nbytes > _LARGEST_BYTES:
             raise LookupError(address)
         if nbytes > len(data):
             data += self._read(address + len(data), address + nbytes)
