@@ -1,21 +1,19 @@
 """The messages of an object header: what h5py does not tell (where a chunk index begins), or tells slowly.
 
-Source: HDF5 file format specification 3.0, sections IV.A.1, "Object Headers", and IV.A.2.i, "The Data Layout Message".
+Source: HDF5 file format specification 4.0, section IV.A.1, "Disk Format: Level 2A1 - Data Object Headers".
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 _HEAD_BYTES = 1024
 """Read at once: the header of most datasets up to their attributes, before which libraries write the layout."""
 _MOST_BLOCKS = 1000
 """Continuation blocks of one header; more are a cycle."""
-_LAYOUT, _CONTINUATION = 0x08, 0x10
-_CHUNKED = 2
+_CONTINUATION = 0x10
 _TIMES_STORED, _PHASE_CHANGE_STORED, _ORDER_TRACKED = 0x20, 0x10, 0x04
 _OCHK_BYTES, _CHECKSUM_BYTES = 4, 4
 
@@ -32,17 +30,6 @@ class Message(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkTreeRoot:
-    """A chunk index that is a version 1 B-tree.
-
-    ``address`` is of its root, ``None`` where nothing was ever written; ``chunk_shape`` as the file has it.
-    """
-
-    address: int | None
-    chunk_shape: tuple[int, ...]
-
-
 def header_messages(read: Read, address: int) -> tuple[Message, ...]:
     """The messages of the object header at ``address``, those of continuation blocks included.
 
@@ -53,33 +40,6 @@ def header_messages(read: Read, address: int) -> tuple[Message, ...]:
         return tuple(_messages(read, address))
     except (struct.error, IndexError):
         return ()
-
-
-def chunk_tree_root(messages: tuple[Message, ...]) -> ChunkTreeRoot | None:
-    """The root of the B-tree of a chunked dataset; ``None`` for another kind of index."""
-    for message in messages:
-        if message.kind == _LAYOUT:
-            try:
-                return _chunk_tree_root(message.body)
-            except (struct.error, IndexError):
-                return None
-    return None
-
-
-def _chunk_tree_root(body: bytes) -> ChunkTreeRoot | None:
-    version = body[0]
-    if version in (1, 2):
-        _, count, kind, _, root = struct.unpack_from("<BBB5sQ", body)
-        dimensions_at = 16
-    elif version == 3:
-        _, kind, count, root = struct.unpack_from("<BBBQ", body)
-        dimensions_at = 11
-    else:
-        return None
-    if kind != _CHUNKED:
-        return None
-    *chunk_shape, _ = struct.unpack_from(f"<{count}I", body, dimensions_at)  # the last is the size of an element
-    return ChunkTreeRoot(None if root == 2**64 - 1 else root, tuple(chunk_shape))
 
 
 def _messages(read: Read, address: int) -> list[Message]:

@@ -1,0 +1,132 @@
+"""Chunk indexes of datasets with several unlimited dimensions: version 2 B-trees.
+
+Source: HDF5 file format specification 4.0, section III.A.2, "Disk Format: Level 1A2 - Version 2 B-trees".
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vz_beam.parsers.hdf5.index_reading import (
+    CHECKSUM_NBYTES,
+    UNDEFINED,
+    ChunkIndex,
+    ChunkRecords,
+    Reading,
+    element_form,
+    records_of,
+)
+
+_HEAD = struct.Struct("<4sBBIHHBBQHQI")
+_NODE_HEAD_NBYTES = 6
+"""Signature, version and type."""
+_PLAIN, _FILTERED = 10, 11
+"""Types of trees that list chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What the head of a tree tells of its nodes.
+
+    ``count_nbytes`` is that of a number of records of one node; ``totals_nbytes[depth]`` that of all records below a
+    node of so many levels.
+    """
+
+    record: np.dtype[Any]
+    kind: int
+    node_nbytes: int
+    count_nbytes: int
+    totals_nbytes: tuple[int, ...]
+
+    def child(self, depth: int) -> np.dtype[Any]:
+        """How a node of ``depth`` points at a child."""
+        total = [("total", "u1", (self.totals_nbytes[depth - 1],))] if depth > 1 else []
+        return np.dtype([("address", "<u8"), ("count", "u1", (self.count_nbytes,)), *total])
+
+
+@dataclass(frozen=True, slots=True)
+class _Nodes:
+    """Nodes of one level: addresses uint64[n], number of records of each int64[n]."""
+
+    addresses: NDArray[np.uint64]
+    counts: NDArray[np.int64]
+
+
+def btree_v2_records(index: ChunkIndex, file_nbytes: int) -> Reading[ChunkRecords]:
+    """The chunks that a tree lists."""
+    (data,) = yield [(index.address, index.address + _HEAD.size)]
+    form, depth, nodes, total = _read_head(index, data, file_nbytes)
+    records: list[NDArray[Any]] = [np.empty(0, form.record)]
+    while len(nodes.addresses):
+        if len(np.unique(nodes.addresses)) < len(nodes.addresses):
+            raise index.damage(index.address, "a tree that lists a node twice")
+        signature = b"BTIN" if depth else b"BTLF"
+        pointers = form.child(depth).itemsize * (nodes.counts + 1) if depth else np.zeros_like(nodes.counts)
+        sizes = _NODE_HEAD_NBYTES + form.record.itemsize * nodes.counts + pointers + CHECKSUM_NBYTES
+        if sizes.max() > form.node_nbytes:
+            raise index.damage(index.address, f"a tree with a node of {nodes.counts.max()} records")
+        starts = nodes.addresses.tolist()
+        pieces = yield [(start, start + size) for start, size in zip(starts, sizes.tolist(), strict=True)]
+        children: list[NDArray[Any]] = []
+        for start, count, data in zip(starts, nodes.counts.tolist(), pieces, strict=True):
+            index.check_signature(start, data, signature)
+            index.check_sum(start, data)
+            if data[5] != form.kind:
+                raise index.damage(start, f"a node of a tree of type {data[5]}, not {form.kind}")
+            records.append(np.frombuffer(data, form.record, count, _NODE_HEAD_NBYTES))
+            if depth:
+                at = _NODE_HEAD_NBYTES + count * form.record.itemsize
+                children.append(np.frombuffer(data, form.child(depth), count + 1, at))
+        if not depth:
+            break
+        below = np.concatenate(children)
+        nodes = _Nodes(below["address"], _numbers(below["count"]))
+        depth -= 1
+    listed = np.concatenate(records)
+    if len(listed) != total:
+        raise index.damage(index.address, f"a tree of {total} records whose nodes have {len(listed)}")
+    return records_of(index, listed, listed["place"].astype(np.int64))
+
+
+def _read_head(index: ChunkIndex, data: bytes, file_nbytes: int) -> tuple[_Form, int, _Nodes, int]:
+    """The form of the tree, the depth and the nodes of its first level, and the number of its records."""
+    index.check_signature(index.address, data, b"BTHD")
+    index.check_sum(index.address, data)
+    _, _, kind, node_nbytes, record_nbytes, depth, _, _, root, count, total, _ = _HEAD.unpack(data)
+    record = element_form(record_nbytes, filtered=kind == _FILTERED, rank=index.rank)
+    if kind not in (_PLAIN, _FILTERED) or record is None:
+        raise index.damage(index.address, f"a tree of type {kind} with records of {record_nbytes} bytes")
+    if total * record_nbytes > file_nbytes or 2**depth > file_nbytes:
+        raise index.damage(
+            index.address, f"a tree of {total} records in {depth} levels, more than the file has room for"
+        )
+    most = (node_nbytes - _NODE_HEAD_NBYTES - CHECKSUM_NBYTES) // record_nbytes
+    count_nbytes = _nbytes_of(most)
+    totals = [0]
+    for _ in range(depth):
+        pointer_nbytes = 8 + count_nbytes + totals[-1]
+        room = node_nbytes - _NODE_HEAD_NBYTES - CHECKSUM_NBYTES - pointer_nbytes
+        in_node = max(room // (record_nbytes + pointer_nbytes), 0)
+        most = (in_node + 1) * most + in_node
+        totals.append(_nbytes_of(most))
+    form = _Form(record, kind, node_nbytes, count_nbytes, tuple(totals))
+    nodes = _Nodes(np.array([root], np.uint64), np.array([count], np.int64))
+    if root == UNDEFINED:
+        nodes = _Nodes(nodes.addresses[:0], nodes.counts[:0])
+    return form, depth, nodes, total
+
+
+def _nbytes_of(most: int) -> int:
+    """Bytes that a number up to ``most`` takes."""
+    return (max(most, 1).bit_length() + 7) // 8
+
+
+def _numbers(digits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Little-endian numbers int64[n] of uint8[n, nbytes], at most 7 of them used."""
+    weights = np.array([1 << 8 * place for place in range(digits.shape[1])], np.int64)
+    return digits.astype(np.int64) @ weights
