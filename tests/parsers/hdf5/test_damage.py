@@ -110,3 +110,19 @@ def test_a_changed_byte_raises_none_but_our_errors(daily: Path, place: int, valu
     except VzBeamError as error:
         refusal = str(error)
     assert "changed.nc" in refusal
+
+
+def test_a_damaged_heap_of_dimension_scales_is_told_and_never_hangs(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        file["x"] = np.arange(3)
+        file["x"].make_scale("x")
+        file["v"] = np.arange(3)
+        file["v"].dims[0].attach_scale(file["x"])
+    data = bytearray(hdf5.path.read_bytes())
+    data[data.index(b"GCOL") + 16] ^= 0x40  # the number of the first object
+    hdf5.path.write_bytes(data)
+    with pytest.raises(
+        FormatError,
+        match=r"sample\.h5: the file is damaged at ./v.: its dimension scales .* global heap at address \d+.*Way out",
+    ):
+        hdf5.parse()

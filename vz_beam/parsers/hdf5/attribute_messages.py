@@ -25,6 +25,9 @@ _INTEGER, _FLOAT, _STRING, _VARIABLE_LENGTH = 0, 1, 3, 9
 _OF_TEXT = 1
 """The kind of variable-length values that are strings."""
 _HEAP_ID_NBYTES = 16
+_HEAP_ID = np.dtype([("nbytes", "<u4"), ("address", "<u8"), ("number", "<u4")])
+"""Of variable-length values; the first counts elements, which are bytes where they are text."""
+_REFERENCE = 7
 _NULL_SPACE = 2
 _FLOATS = {
     form.encode()[3:]: dtype
@@ -43,12 +46,14 @@ class PlainType:
     """A type whose bytes can be taken as they are.
 
     ``padding`` is that of strings of one length, ``None`` for others; ``in_heap`` says that the bytes are those of
-    references to strings in the global heap.
+    references to strings in the global heap, ``is_scales`` to lists of object references there, as dimension scales
+    are attached.
     """
 
     dtype: np.dtype[Any]
     padding: int | None = None
     in_heap: bool = False
+    is_scales: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,14 @@ def _plain_type(raw: bytes) -> PlainType | None:
         return PlainType(np.dtype(f"V{size}"), bits & 0x0F)
     if kind == _INTEGER and size in (1, 2, 4, 8) and raw[8:12] == struct.pack("<HH", 0, 8 * size):
         return PlainType(np.dtype(f"{'>' if bits & 1 else '<'}{'i' if bits & 8 else 'u'}{size}"))
-    if kind == _VARIABLE_LENGTH and bits & 0x0F == _OF_TEXT and size == _HEAP_ID_NBYTES:
-        return PlainType(np.dtype([("nbytes", "<u4"), ("address", "<u8"), ("number", "<u4")]), in_heap=True)
+    if kind == _VARIABLE_LENGTH and size == _HEAP_ID_NBYTES and bits & 0x0F == _OF_TEXT:
+        return PlainType(_HEAP_ID, in_heap=True)
+    if kind == _VARIABLE_LENGTH and size == _HEAP_ID_NBYTES and not bits & 0x0F and _is_object_reference(raw[8:16]):
+        return PlainType(_HEAP_ID, is_scales=True)
     name = _FLOATS.get(raw[1:20])
     return None if name is None or kind != _FLOAT else PlainType(np.dtype(name))
+
+
+def _is_object_reference(raw: bytes) -> bool:
+    """Whether an encoded datatype is that of references by address, of 8 bytes."""
+    return bool(raw) and raw[0] & 0x0F == _REFERENCE and raw[1:] == struct.pack("<BBBI", 0, 0, 0, 8)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vz_beam.errors import FormatError
 from vz_beam.parsers.hdf5.attribute_messages import HeaderAttribute, header_attributes
-from vz_beam.parsers.hdf5.global_heap import GlobalHeap
+from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage
 from vz_beam.parsers.hdf5.object_header import Message
 
 _NOT_A_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
@@ -27,8 +27,12 @@ _READ_LAST = frozenset([b"_NCProperties", b"_nc3_strict", b"REFERENCE_LIST", b"_
 """Hidden names: the first two always, the others are read only where they are not what they usually are."""
 _SCALES = h5py.vlen_dtype(h5py.ref_dtype)
 _SCALES_TYPE = h5t.py_create(_SCALES)
+_REFERENCE_NBYTES = 8
 _LARGEST_NBYTES = 2**26
 """An attribute above 64 MiB is damage: HDF5 headers hold 64 KiB, dense storage is for a few more."""
+
+
+ScaleLists = tuple[tuple[int, ...], ...] | tuple[tuple[h5r.Reference, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ class ObjectAttributes:
         values: visible attributes in the order of their creation, as JSON can say them.
         is_scale: whether the object is a dimension scale.
         is_dimension_only: whether netCDF keeps a dimension here, not a variable.
-        dimension_list: the scales of each dimension, by reference; ``None`` where there are none.
+        dimension_list: the scales of each dimension, by the addresses of their headers, or by reference where only
+            libhdf5 reads them; ``None`` where there are none.
         dimension_id: netCDF's number of the dimension that this scale is.
         coordinate_ids: numbers of the dimensions of a variable, in order.
     """
@@ -47,7 +52,7 @@ class ObjectAttributes:
     values: dict[str, Any] = field(default_factory=dict)
     is_scale: bool = False
     is_dimension_only: bool = False
-    dimension_list: tuple[tuple[h5r.Reference, ...], ...] | None = None
+    dimension_list: ScaleLists | None = None
     dimension_id: int | None = None
     coordinate_ids: tuple[int, ...] | None = None
 
@@ -64,13 +69,14 @@ def object_attributes(
     else:
         names = [attribute.name for attribute in in_header]
     values: dict[str, Any] = {}
-    dimension_list: tuple[tuple[h5r.Reference, ...], ...] | None = None
+    dimension_list: ScaleLists | None = None
     for attribute in in_header:
         raw_name = attribute.name
         if raw_name in _READ_LAST:
             continue
         if raw_name == b"DIMENSION_LIST":
-            dimension_list = _scale_references(h5a.open(loc, raw_name))
+            in_heap = attribute.plain is not None and attribute.plain.is_scales
+            dimension_list = _scale_addresses(attribute, heap) if in_heap else scale_references(loc)
             if dimension_list is not None:
                 continue
         try:
@@ -137,7 +143,7 @@ def _plain_value(attribute: HeaderAttribute, heap: GlobalHeap) -> Any:
         LookupError: its type is not plain, or its text is not where it should be: libhdf5 is to say what it is.
     """
     plain = attribute.plain
-    if plain is None:
+    if plain is None or plain.is_scales:
         raise LookupError(attribute.name)
     if attribute.shape is None:
         return None
@@ -203,8 +209,31 @@ def _raw_array(attribute: h5a.AttrID) -> NDArray[Any] | None:
     return array
 
 
-def _scale_references(attribute: h5a.AttrID) -> tuple[tuple[h5r.Reference, ...], ...] | None:
-    """The scales of each dimension, by reference; ``None`` where the attribute is something else."""
+def _scale_addresses(attribute: HeaderAttribute, heap: GlobalHeap) -> tuple[tuple[int, ...], ...] | None:
+    """The scales of each dimension, by address.
+
+    libhdf5 is not asked where the heap is damaged: it may never return (measured with HDF5 2.0.0).
+    """
+    if attribute.shape is None or attribute.plain is None:
+        return None
+    result: list[tuple[int, ...]] = []
+    for count, address, number in np.frombuffer(attribute.data, attribute.plain.dtype).tolist():
+        try:
+            data = heap.object(address, number) if count else b""
+        except LookupError:
+            data = b""
+        if len(data) < count * _REFERENCE_NBYTES:
+            raise HeapDamage(
+                f"its dimension scales are to be object {number} of the global heap at address {address}, and there "
+                f"are {len(data)} bytes for {count} references"
+            )
+        result.append(tuple(np.frombuffer(data, "<u8", count).tolist()))
+    return tuple(result)
+
+
+def scale_references(loc: DatasetID) -> tuple[tuple[h5r.Reference, ...], ...] | None:
+    """The scales of each dimension of ``loc``, by reference; ``None`` where its attribute is something else."""
+    attribute = h5a.open(loc, b"DIMENSION_LIST")
     tid = attribute.get_type()
     if tid.get_class() != h5t.VLEN:
         return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from h5py import h5a, h5d, h5i, h5o, h5r, h5s
 from h5py.h5f import FileID
 
-from vz_beam.parsers.hdf5.attributes import text_of
+from vz_beam.parsers.hdf5.attributes import scale_references, text_of
 from vz_beam.parsers.hdf5.groups import FoundDataset, FoundGroup
 
 
@@ -107,20 +107,26 @@ class Dimensions:
         attributes, shape = dataset.attributes, dataset.shape
         assert shape is not None
         scales: list[Scale | None] = [None] * len(shape)
-        if attributes.dimension_list is not None and len(attributes.dimension_list) == len(shape):
-            scales = [self._chosen(entry) for entry in attributes.dimension_list]
+        listed = attributes.dimension_list
+        if listed is not None and len(listed) == len(shape):
+            if any(isinstance(item, int) and item not in self._by_address for entry in listed for item in entry):
+                # some were dropped, or are above the group that was asked for: libhdf5 opens them
+                listed = scale_references(dataset.did) or ()
+            scales = [self._chosen(entry) for entry in listed]
         elif attributes.coordinate_ids is not None and len(attributes.coordinate_ids) == len(shape):
             scales = [self._by_number.get(number) for number in attributes.coordinate_ids]
         elif attributes.is_scale and shape:
             scales[0] = self._by_address.get(dataset.address)
         return scales
 
-    def _chosen(self, references: Iterable[h5r.Reference]) -> Scale | None:
+    def _chosen(self, references: Iterable[int | h5r.Reference]) -> Scale | None:
         """One scale of those attached to a dimension: netCDF's own, else the first."""
         scales = [scale for scale in map(self._target, references) if scale is not None]
         return next((scale for scale in scales if scale.is_netcdf), scales[0] if scales else None)
 
-    def _target(self, reference: h5r.Reference) -> Scale | None:
+    def _target(self, reference: int | h5r.Reference) -> Scale | None:
+        if isinstance(reference, int):
+            return self._by_address[reference]
         if not reference:
             return None
         target = h5r.dereference(reference, self._fid)

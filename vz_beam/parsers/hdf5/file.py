@@ -12,7 +12,7 @@ from h5py import h5f
 
 from vz_beam import storage
 from vz_beam.errors import FormatError, TruncatedFileError, VzBeamError
-from vz_beam.parsers.hdf5.global_heap import GlobalHeap
+from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage
 from vz_beam.parsers.hdf5.object_header import Message, header_messages
 from vz_beam.storage.byte_source import ByteSource
 
@@ -190,6 +190,8 @@ def _damage(error: Exception, url: str, path: str) -> FormatError:
             f"{url}: this is no HDF5 file: it has no HDF5 signature, neither at its start nor behind a user "
             "block. Way out: name the parser of its format (parser=...), fetch it again, or leave it out"
         )
+    if isinstance(error, HeapDamage):
+        return FormatError(f"{url}: the file is damaged{where}: {text}. Way out: fetch it again, or leave it out")
     if _TRUNCATED.search(text):
         return TruncatedFileError(
             f"{url}: the file ends before its own structures say{where}: {text}. Way out: fetch the file again"

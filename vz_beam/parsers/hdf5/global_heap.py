@@ -17,6 +17,10 @@ _OBJECT = struct.Struct("<HH4xQ")
 _FREE_SPACE = 0
 
 
+class HeapDamage(ValueError):
+    """Something that the heap has to hold is not there."""
+
+
 class GlobalHeap:
     """The objects of a file's global heap. ``read(start, stop)`` gives bytes at addresses of the format."""
 
