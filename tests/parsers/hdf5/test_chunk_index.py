@@ -16,6 +16,7 @@ from tests.parsers.hdf5.conftest import Hdf5File
 from vz_beam.errors import FormatError, TruncatedFileError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.hdf5 import HDFParser, btree_v1
+from vz_beam.parsers.hdf5.layout import stored_chunks
 from vz_beam.parsers.hdf5.layout_message import chunked_layout
 from vz_beam.parsers.hdf5.object_header import header_messages
 from vz_beam.storage.block_cache import BLOCK_BYTES
@@ -155,6 +156,14 @@ def test_indexes_of_newer_files_are_read_without_libhdf5(
     if kind != "EXTENSIBLE_ARRAY" or choices["maxshape"][0] is None:
         # where another dimension than the first is unlimited, libhdf5 2.0 reads the right chunks, and tells wrong ones
         assert_as_libhdf5_tells(hdf5.path, group)
+    manifest = group.arrays["v"].manifest
+    ours = {
+        (number, int(manifest.offsets.flat[number]), int(manifest.lengths.flat[number]))
+        for number in np.flatnonzero(manifest.location_ids == 0).tolist()
+    }
+    with h5py.File(hdf5.path) as file:  # with what is put right there, where libhdf5 tells wrong places
+        told = stored_chunks(file["v"].id, group.arrays["v"].metadata.chunk_grid)
+    assert ours == set(zip(told.numbers.tolist(), told.offsets.tolist(), told.lengths.tolist(), strict=True))
 
 
 def test_an_implicit_index_is_read_without_libhdf5(hdf5: Hdf5File, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,9 +30,8 @@ _SCALES_TYPE = h5t.py_create(_SCALES)
 _REFERENCE_NBYTES = 8
 _LARGEST_NBYTES = 2**26
 """An attribute above 64 MiB is damage: HDF5 headers hold 64 KiB, dense storage is for a few more."""
-
-
 ScaleLists = tuple[tuple[int, ...], ...] | tuple[tuple[h5r.Reference, ...], ...]
+"""The scales of each dimension: the addresses of their headers, or references to them."""
 
 
 @dataclass(frozen=True, slots=True)

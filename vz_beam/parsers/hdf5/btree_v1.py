@@ -46,6 +46,8 @@ def btree_v1_records(trees: Sequence[ChunkIndex], end: int) -> Reading[list[Chun
 
 
 class _Reader:
+    """Reads trees whose nodes have the same form."""
+
     def __init__(self, trees: Sequence[ChunkIndex], end: int) -> None:
         self.trees = trees
         self.end = end

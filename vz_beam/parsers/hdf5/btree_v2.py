@@ -74,8 +74,7 @@ def btree_v2_records(index: ChunkIndex, file_nbytes: int) -> Reading[ChunkRecord
         pieces = yield [(start, start + size) for start, size in zip(starts, sizes.tolist(), strict=True)]
         children: list[NDArray[Any]] = []
         for start, count, data in zip(starts, nodes.counts.tolist(), pieces, strict=True):
-            index.check_signature(start, data, signature)
-            index.check_sum(start, data)
+            index.check_block(start, data, signature)
             if data[5] != form.kind:
                 raise index.damage(start, f"a node of a tree of type {data[5]}, not {form.kind}")
             records.append(np.frombuffer(data, form.record, count, _NODE_HEAD_NBYTES))
@@ -95,8 +94,7 @@ def btree_v2_records(index: ChunkIndex, file_nbytes: int) -> Reading[ChunkRecord
 
 def _read_head(index: ChunkIndex, data: bytes, file_nbytes: int) -> tuple[_Form, int, _Nodes, int]:
     """The form of the tree, the depth and the nodes of its first level, and the number of its records."""
-    index.check_signature(index.address, data, b"BTHD")
-    index.check_sum(index.address, data)
+    index.check_block(index.address, data, b"BTHD")
     _, _, kind, node_nbytes, record_nbytes, depth, _, _, root, count, total, _ = _HEAD.unpack(data)
     record = element_form(record_nbytes, filtered=kind == _FILTERED, rank=index.rank)
     if kind not in (_PLAIN, _FILTERED) or record is None:

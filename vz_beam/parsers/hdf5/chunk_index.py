@@ -40,7 +40,7 @@ def chunk_indexes(file: OpenFile, datasets: Mapping[str, tuple[FoundDataset, Chu
             result[path] = StoredChunks.none()
         else:
             limits = _grid_limits(dataset, layout)
-            indexes.append(ChunkIndex(file.source.url, path, layout.address, layout, limits))
+            indexes.append(ChunkIndex(file.source.url, path, layout, limits))
     for index, records in _records(file, indexes):
         dataset, grid = datasets[index.path]
         result[index.path] = _placed(index, records, file.base, dataset, grid)

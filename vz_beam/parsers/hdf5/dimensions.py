@@ -108,10 +108,10 @@ class Dimensions:
         assert shape is not None
         scales: list[Scale | None] = [None] * len(shape)
         listed = attributes.dimension_list
+        if any(isinstance(item, int) and item not in self._by_address for entry in listed or () for item in entry):
+            # some were dropped, or are above the group that was asked for: libhdf5 opens them
+            listed = scale_references(dataset.did)
         if listed is not None and len(listed) == len(shape):
-            if any(isinstance(item, int) and item not in self._by_address for entry in listed for item in entry):
-                # some were dropped, or are above the group that was asked for: libhdf5 opens them
-                listed = scale_references(dataset.did) or ()
             scales = [self._chosen(entry) for entry in listed]
         elif attributes.coordinate_ids is not None and len(attributes.coordinate_ids) == len(shape):
             scales = [self._by_number.get(number) for number in attributes.coordinate_ids]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vz_beam.parsers.hdf5.index_reading import (
+    BLOCK_HEAD_NBYTES,
     CHECKSUM_NBYTES,
     UNDEFINED,
     ChunkIndex,
@@ -29,8 +30,6 @@ from vz_beam.parsers.hdf5.index_reading import (
 )
 
 _HEAD = struct.Struct("<4sBBBBBBBB6QQI")
-_BLOCK_HEAD_NBYTES = 14
-"""Signature, version, client, and the address of the head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class _Form:
     def index_block_nbytes(self) -> int:
         """Size of the index block, bytes."""
         pointers = self.pointers + self.levels - self.direct
-        return _BLOCK_HEAD_NBYTES + self.in_index * self.element.itemsize + 8 * pointers + CHECKSUM_NBYTES
+        return BLOCK_HEAD_NBYTES + self.in_index * self.element.itemsize + 8 * pointers + CHECKSUM_NBYTES
 
     def super_range(self, block: _SuperBlock) -> tuple[int, int]:
         """Where a super block is, addresses."""
@@ -83,7 +82,7 @@ class _Form:
     @property
     def block_head_nbytes(self) -> int:
         """What is before elements or pointers in data blocks and super blocks, bytes."""
-        return _BLOCK_HEAD_NBYTES + self.offset_nbytes
+        return BLOCK_HEAD_NBYTES + self.offset_nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +134,7 @@ def extensible_array_records(index: ChunkIndex) -> Reading[ChunkRecords]:
 
 def _read_head(index: ChunkIndex, data: bytes) -> tuple[_Form, int]:
     """The form of the array, and the address of its index block."""
-    index.check_signature(index.address, data, b"EAHD")
-    index.check_sum(index.address, data)
+    index.check_block(index.address, data, b"EAHD")
     _, _, client, element_nbytes, bits, in_index, smallest, least_pointers, page_bits, *counts, address, _ = (
         _HEAD.unpack(data)
     )
@@ -158,11 +156,10 @@ def _read_index_block(
     index: ChunkIndex, form: _Form, address: int, data: bytes
 ) -> tuple[Elements, list[_DataBlock], list[_SuperBlock]]:
     """The elements in the index block, and the data blocks and super blocks that it points at."""
-    index.check_signature(address, data, b"EAIB")
-    index.check_sum(address, data)
-    rows = np.frombuffer(data, form.element, form.in_index, _BLOCK_HEAD_NBYTES)
+    index.check_block(address, data, b"EAIB")
+    rows = np.frombuffer(data, form.element, form.in_index, BLOCK_HEAD_NBYTES)
     numbers = np.flatnonzero(rows["address"] != UNDEFINED)
-    pointers = np.frombuffer(data[_BLOCK_HEAD_NBYTES + rows.nbytes : -CHECKSUM_NBYTES], "<u8").tolist()
+    pointers = np.frombuffer(data[BLOCK_HEAD_NBYTES + rows.nbytes : -CHECKSUM_NBYTES], "<u8").tolist()
     blocks: list[_DataBlock] = []
     place = 0
     for level in range(form.direct):
@@ -179,8 +176,7 @@ def _read_index_block(
 
 
 def _read_super_block(index: ChunkIndex, form: _Form, block: _SuperBlock, data: bytes) -> list[_DataBlock]:
-    index.check_signature(block.address, data, b"EASB")
-    index.check_sum(block.address, data)
+    index.check_block(block.address, data, b"EASB")
     count = form.data_blocks(block.level)
     pages = pages_of(form.block_length(block.level), form.page_length)
     bits_nbytes = (pages + 7) // 8

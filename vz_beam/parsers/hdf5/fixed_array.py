@@ -12,6 +12,7 @@ import struct
 import numpy as np
 
 from vz_beam.parsers.hdf5.index_reading import (
+    BLOCK_HEAD_NBYTES,
     UNDEFINED,
     ChunkIndex,
     ChunkRecords,
@@ -24,15 +25,12 @@ from vz_beam.parsers.hdf5.index_reading import (
 )
 
 _HEAD = struct.Struct("<4sBBBBQQI")
-_BLOCK_HEAD_NBYTES = 14
-"""Signature, version, client, and the address of the head."""
 
 
 def fixed_array_records(index: ChunkIndex, file_nbytes: int) -> Reading[ChunkRecords]:
     """The chunks that a fixed array lists."""
     (data,) = yield [(index.address, index.address + _HEAD.size)]
-    index.check_signature(index.address, data, b"FAHD")
-    index.check_sum(index.address, data)
+    index.check_block(index.address, data, b"FAHD")
     _, _, client, element_nbytes, page_bits, count, address, _ = _HEAD.unpack(data)
     form = element_form(element_nbytes, filtered=client == 1)
     grid_shape = _limited(index)
@@ -45,10 +43,10 @@ def fixed_array_records(index: ChunkIndex, file_nbytes: int) -> Reading[ChunkRec
     if count * element_nbytes > file_nbytes:
         raise index.damage(index.address, f"a fixed array of {count} elements, more than the file has room for")
     pages = pages_of(count, 1 << page_bits)
-    block = ElementBlock(address, _BLOCK_HEAD_NBYTES + (pages + 7) // 8, form, count, 1 << page_bits)
+    block = ElementBlock(address, BLOCK_HEAD_NBYTES + (pages + 7) // 8, form, count, 1 << page_bits)
     (data,) = yield [block.range]
     index.check_signature(address, data, b"FADB")
-    used = np.unpackbits(np.frombuffer(data, np.uint8, (pages + 7) // 8, _BLOCK_HEAD_NBYTES))[:pages]
+    used = np.unpackbits(np.frombuffer(data, np.uint8, (pages + 7) // 8, BLOCK_HEAD_NBYTES))[:pages]
     elements = block.elements(index, data, used.astype(bool))
     return records_of(index, elements.rows, places_of(elements.numbers, grid_shape))
 

@@ -25,21 +25,28 @@ Reading = Generator[list[tuple[int, int]], list[bytes], Result]
 UNDEFINED = np.uint64(2**64 - 1)
 """The address of what was never written."""
 CHECKSUM_NBYTES = 4
+BLOCK_HEAD_NBYTES = 14
+"""What each block of an array begins with: signature, version, client, and the address of the array's head."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkIndex:
     """The index of the chunks of the dataset at ``path``, in the file at ``url``.
 
-    ``grid_limits`` is the number of chunks along each dimension at the dataset's largest, ``None`` where it is
-    unlimited. ``address`` is where the index begins; ``layout`` says what kind it is.
+    ``layout`` says what kind it is, and has an address; ``grid_limits`` is the number of chunks along each dimension
+    at the dataset's largest, ``None`` where it is unlimited.
     """
 
     url: str
     path: str
-    address: int
     layout: ChunkedLayout
     grid_limits: tuple[int | None, ...]
+
+    @property
+    def address(self) -> int:
+        """Where the index begins."""
+        assert self.layout.address is not None, "what was never written has no index"
+        return self.layout.address
 
     @property
     def rank(self) -> int:
@@ -57,6 +64,11 @@ class ChunkIndex:
             f"{self.url}: the chunk index of {self.path!r} is damaged: at address {address} is {what}. Way out: fetch "
             "the file again, or leave the variable out (drop_variables)"
         )
+
+    def check_block(self, address: int, data: bytes, signature: bytes) -> None:
+        """Raise where ``data`` is no block with ``signature`` that is whole and ends in its checksum."""
+        self.check_signature(address, data, signature)
+        self.check_sum(address, data)
 
     def check_signature(self, address: int, data: bytes, signature: bytes) -> None:
         """Raise where ``data`` is no block of version 0 that begins with ``signature``."""
