@@ -82,6 +82,10 @@ class BlockCache(OpenHandle):
         """What the file is now."""
         return self._source.identity()
 
+    def sibling(self, name: str) -> ByteSource:
+        """That of the source, without a cache."""
+        return self._source.sibling(name)
+
     def close(self) -> None:
         """Closes the source and forgets what was read."""
         with self._lock:

@@ -6,12 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from vz_beam.errors import SourceNotFoundError
 from vz_beam.storage.fsspec_source import FsspecSource
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.local_source import LocalSource
 from vz_beam.storage.object_source import ObjectSource
 from vz_beam.storage.object_stores import object_store
 from vz_beam.storage.registry import Registry, Stores, as_registry, resolve
+from vz_beam.storage.sibling_urls import is_absolute, sibling_url
 from vz_beam.storage.url_secrets import without_secrets
 from vz_beam.storage.urls import OBJECT_SCHEMES, canonical_url, local_path_of, scheme_of
 
@@ -47,6 +49,19 @@ class ByteSource(Protocol):
         """What the file is now: a source that changed in between has another identity."""
         ...
 
+    def sibling(self, name: str) -> ByteSource:
+        """The source of the file that this one calls ``name``: by the same store, options and credentials.
+
+        Relative to this file's folder, and never a URL. An absolute path is one of this machine where this file is
+        local; a remote file has none. Nothing of the working folder or the environment is looked at. The caller
+        closes it.
+
+        Raises:
+            SourceNotFoundError: a local file that is not there, a name that leads out of the store; for remote files
+                the first request tells.
+        """
+        ...
+
     def close(self) -> None:
         """Gives the source back; reading it afterwards is an error."""
         ...
@@ -70,6 +85,25 @@ def open_source(
         InputError: options of another library, a URL that the registry does not know.
     """
     canonical = canonical_url(url)
+    source = _opened(canonical, storage_options, registry)
+    path = source.local_path if registry is None else None
+
+    def open_beside(name: str) -> ByteSource:
+        try:
+            return open_source(sibling_url(canonical, name), storage_options, registry)
+        except SourceNotFoundError:
+            # A link to this file may stand in another folder than the file and what belongs to it.
+            if path is None or is_absolute(name) or os.path.realpath(path) == path:
+                raise
+            return open_source(sibling_url(f"file://{os.path.realpath(path)}", name))
+
+    source.open_beside = open_beside
+    return source
+
+
+def _opened(
+    canonical: str, storage_options: Mapping[str, Any] | None, registry: Stores | None
+) -> LocalSource | ObjectSource | FsspecSource:
     if registry is not None:
         store, key = resolve(as_registry(registry), canonical)
         path = _path_in_store(store, key)

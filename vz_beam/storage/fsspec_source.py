@@ -10,9 +10,9 @@ from typing import Any
 
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.object_source import GAP_BYTES, MAX_BYTES
-from vz_beam.storage.open_handle import OpenHandle
 from vz_beam.storage.range_plan import plan_ranges
 from vz_beam.storage.source_errors import filesystem_error
+from vz_beam.storage.source_handle import SourceHandle
 from vz_beam.storage.source_ranges import checked_data, checked_end, checked_range, checked_ranges
 from vz_beam.storage.storage_options import filesystem_options
 from vz_beam.storage.urls import scheme_of, source_url
@@ -21,7 +21,7 @@ _ETAGS = ("ETag", "etag", "e_tag", "md5Hash", "content_md5")
 _TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
 
 
-class FsspecSource(OpenHandle):
+class FsspecSource(SourceHandle):
     """One file of a filesystem. It is asked for nothing until it is read.
 
     Args:
@@ -33,6 +33,7 @@ class FsspecSource(OpenHandle):
     __slots__ = ("_filesystem", "_lock", "_path", "_size")
 
     def __init__(self, filesystem: Any, path: str, url: str) -> None:
+        self.open_beside = None
         self.url = url
         self._filesystem = filesystem
         self._path = path

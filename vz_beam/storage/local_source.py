@@ -10,14 +10,14 @@ from urllib.parse import unquote
 
 from vz_beam.errors import SourceError, VzBeamError
 from vz_beam.storage.identity import Identity
-from vz_beam.storage.open_handle import OpenHandle
 from vz_beam.storage.source_errors import filesystem_error, not_found
+from vz_beam.storage.source_handle import SourceHandle
 from vz_beam.storage.source_ranges import checked_data, checked_end, checked_range
 from vz_beam.storage.url_secrets import shown
 from vz_beam.storage.urls import local_path_of
 
 
-class LocalSource(OpenHandle):
+class LocalSource(SourceHandle):
     """A local file, read by ``pread``: any number of threads may read at once.
 
     Args:
@@ -34,6 +34,7 @@ class LocalSource(OpenHandle):
     local_path: str | None
 
     def __init__(self, path: str, url: str | None = None) -> None:
+        self.open_beside = None
         self._descriptor = -1
         self.url = f"file://{path}" if url is None else url
         self.local_path = path

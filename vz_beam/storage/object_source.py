@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeVar
 from vz_beam.errors import SourceError
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.object_stores import check_process, request_pool
-from vz_beam.storage.open_handle import OpenHandle
 from vz_beam.storage.range_plan import plan_ranges
 from vz_beam.storage.source_errors import object_error
+from vz_beam.storage.source_handle import SourceHandle
 from vz_beam.storage.source_ranges import checked_end, checked_range, checked_ranges, truncated
 
 GAP_BYTES = 128 * 1024
@@ -34,7 +34,7 @@ class RangedStore(Protocol):
         ...
 
 
-class ObjectSource(OpenHandle):
+class ObjectSource(SourceHandle):
     """One object. It is asked for nothing until it is read.
 
     Args:
@@ -47,6 +47,7 @@ class ObjectSource(OpenHandle):
 
     def __init__(self, store: RangedStore, key: str, url: str) -> None:
         self._store: RangedStore | None = store
+        self.open_beside = None
         self._key = key
         self.url = url
         self._head: Identity | None = None

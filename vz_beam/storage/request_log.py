@@ -14,16 +14,19 @@ class RequestLog(OpenHandle):
 
     ``rounds`` counts the calls: ranges that are asked for together are one round.
 
+    ``siblings`` are the logs of the files that were opened beside this one.
+
     ``local_path`` is ``None``, so that no reader can go around it.
     """
 
-    __slots__ = ("_source", "requests", "rounds")
+    __slots__ = ("_source", "requests", "rounds", "siblings")
 
     def __init__(self, source: ByteSource) -> None:
         self._source = source
         self.url = source.url
         self.requests: list[tuple[int, int]] = []
         self.rounds = 0
+        self.siblings: list[RequestLog] = []
 
     @property
     def local_path(self) -> None:
@@ -54,6 +57,12 @@ class RequestLog(OpenHandle):
     def identity(self) -> Identity:
         """What the file is now."""
         return self._source.identity()
+
+    def sibling(self, name: str) -> RequestLog:
+        """That of the source, its requests written down as well, in ``siblings``."""
+        log = RequestLog(self._source.sibling(name))
+        self.siblings.append(log)
+        return log
 
     def close(self) -> None:
         """Closes the source; the log stays."""

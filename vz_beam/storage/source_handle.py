@@ -1,0 +1,27 @@
+"""What all sources share beside being handles: they open the files that lie beside their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vz_beam.errors import InputError
+from vz_beam.storage.open_handle import OpenHandle
+from vz_beam.storage.url_secrets import shown
+
+if TYPE_CHECKING:
+    from vz_beam.storage.byte_source import ByteSource
+
+
+class SourceHandle(OpenHandle):
+    """An open source. ``open_beside`` opens a file by its name as this one's folder sees it."""
+
+    __slots__ = ("open_beside",)
+
+    open_beside: Callable[[str], ByteSource] | None
+
+    def sibling(self, name: str) -> ByteSource:
+        """The source of the file ``name``, relative to the folder of this one; see ``ByteSource``."""
+        if self.open_beside is None:
+            raise InputError(f"{shown(self.url)} was not opened by open_source, which knows how to open others")
+        return self.open_beside(name)
