@@ -59,24 +59,6 @@ def test_compact_data_of_length_zero_has_no_chunk(hdf5: Hdf5File) -> None:
     assert array(hdf5.checked()).manifest.nrefs == 0
 
 
-def test_external_storage_is_refused_by_name(hdf5: Hdf5File) -> None:
-    with hdf5.write() as file:
-        raw = str(hdf5.path.with_name("raw.bin"))
-        file.create_dataset("v", (4,), dtype="i4", external=[(raw, 0, h5py.h5f.UNLIMITED)])
-    with pytest.raises(UnsupportedError, match=r"/v: its values lie in external raw files"):
-        hdf5.parse()
-
-
-def test_a_virtual_dataset_is_refused_by_name(hdf5: Hdf5File) -> None:
-    with hdf5.write() as file:
-        file["source"] = np.arange(4)
-        layout = h5py.VirtualLayout((4,), "i8")
-        layout[:] = h5py.VirtualSource(file["source"])
-        file.create_virtual_dataset("v", layout, fillvalue=-1)
-    with pytest.raises(UnsupportedError, match=r"/v: it is an HDF5 virtual dataset"):
-        hdf5.parse()
-
-
 @pytest.mark.parametrize("chunks", [None, (2,)])
 def test_a_never_written_array_has_its_whole_grid_and_reads_as_its_fill(
     hdf5: Hdf5File, chunks: tuple[int, ...] | None

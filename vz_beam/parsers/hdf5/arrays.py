@@ -50,7 +50,8 @@ class DatasetStorage:
 class DescribedDataset:
     """What a dataset's header says, before its chunks are looked up.
 
-    ``has_chunk_index`` says whether references are to be made for chunks that an index tells.
+    ``has_chunk_index`` says whether references are to be made for chunks that an index tells; ``is_external`` whether
+    the values lie in raw files.
     """
 
     dataset: FoundDataset
@@ -59,29 +60,32 @@ class DescribedDataset:
     layout: int
     metadata: ArrayMetadata
     has_chunk_index: bool
+    is_external: bool
 
 
 def described_dataset(dataset: FoundDataset, dimensions: DatasetDimensions) -> DescribedDataset:
     """The header of ``dataset``.
 
     Raises:
-        UnsupportedError: values that lie in other files or datasets, or that no Zarr array can hold.
+        UnsupportedError: values that no Zarr array can hold.
     """
     did = dataset.did
     kind = stored_type(did.get_type())
     plist = did.get_create_plist()
     layout = plist.get_layout()
-    if layout == h5d.VIRTUAL:
-        raise UnsupportedError("it is an HDF5 virtual dataset, whose values lie in other datasets")
-    if plist.get_external_count():
-        raise UnsupportedError("its values lie in external raw files, not in this one")
-    if layout not in (h5d.CHUNKED, h5d.COMPACT, h5d.CONTIGUOUS):
+    is_external = bool(plist.get_external_count())
+    if is_external and (kind.conversion or kind.dtype == VARIABLE_STRING):
+        reason = kind.conversion or "its strings are of variable length"
+        raise UnsupportedError(f"its values lie in external raw files, and {reason}")
+    if layout not in (h5d.CHUNKED, h5d.COMPACT, h5d.CONTIGUOUS, h5d.VIRTUAL):
         raise UnsupportedError(f"its data layout is of class {layout}, which is not known")
     chunked = layout == h5d.CHUNKED and kind.dtype != VARIABLE_STRING
     metadata = _metadata(dataset, dimensions, kind, plist, chunked)
     if chunked:
         check_grid_size(metadata.chunk_grid)
-    return DescribedDataset(dataset, kind, plist, layout, metadata, has_chunk_index=chunked)
+    if is_external and metadata.shape[: did.rank] != dataset.shape:
+        raise UnsupportedError(f"its external raw files hold the shape {dataset.shape}, not {metadata.shape}")
+    return DescribedDataset(dataset, kind, plist, layout, metadata, chunked, is_external)
 
 
 def manifest_array(

@@ -13,7 +13,9 @@ from h5py import h5, h5d, h5g, h5l, h5o, h5p
 from vz_beam.errors import InputError
 from vz_beam.parsers.hdf5.attributes import ObjectAttributes, object_attributes, text_of
 from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile
+from vz_beam.parsers.hdf5.links import FoundObject, InOtherFile, followed
 from vz_beam.parsers.hdf5.object_header import Message
+from vz_beam.parsers.hdf5.virtual_mappings import is_virtual, stored_shape
 
 _COORDINATE_PREFIX = "_nc4_non_coord_"
 """netCDF-4 puts this before a variable that has the name of a dimension without being its coordinate."""
@@ -24,7 +26,8 @@ class FoundDataset:
     """One dataset under one of its names.
 
     ``path`` is absolute and by the link's name, ``name`` as users see it; ``address`` is that of its header, and
-    ``messages`` what stands there, nothing where only libhdf5 reads it.
+    ``messages`` what stands there, nothing where only libhdf5 reads it. ``shape`` stands there as well: that
+    of an unlimited virtual dataset depends on its sources.
     """
 
     name: str
@@ -34,16 +37,22 @@ class FoundDataset:
     shape: tuple[int, ...] | None
     address: int
     messages: tuple[Message, ...]
+    is_virtual: bool = False
 
 
 @dataclass(slots=True)
 class FoundGroup:
-    """One group: what it holds, and by path the links that lead nowhere this file can say."""
+    """One group: what it holds, the links by name that lead into other files, and by path those that lead nowhere.
+
+    ``addresses`` are those of the groups on the way here within this file, its own the last.
+    """
 
     path: str
     attributes: ObjectAttributes
+    addresses: tuple[int, ...] = ()
     datasets: list[FoundDataset] = field(default_factory=list)
     groups: dict[str, FoundGroup] = field(default_factory=dict)
+    elsewhere: dict[str, InOtherFile] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
     def walk(self) -> Iterator[FoundGroup]:
@@ -53,36 +62,50 @@ class FoundGroup:
             yield from group.walk()
 
 
-def find_group(file: OpenFile, path: str, drop: frozenset[str]) -> FoundGroup:
+def find_group(file: OpenFile, path: str, drop: frozenset[str]) -> FoundGroup | InOtherFile:
     """The group at ``path`` and all below it, in order of creation where the file keeps it.
 
     Objects whose name or path is in ``drop`` are not even opened: they may be damaged.
+    A link on the way may lead into another file.
 
     Raises:
         InputError: there is no such group.
     """
     where = "/" + path.strip("/")
     with NamedDamage(file.source.url, where):
-        gid = _open_group(file, where)
-        walk = _Walk(file, drop)
-        return walk.group(gid, where, (h5o.get_info(gid).addr,))
+        root = h5o.open(file.fid, b"/")
+        try:
+            found = followed(file.fid, root, where.encode())
+        except KeyError:
+            raise _no_group(file, where) from None
+        if isinstance(found, InOtherFile):
+            return found
+        if not isinstance(found.object, h5g.GroupID):
+            raise _no_group(file, where)
+        return walked(file, found, where, drop)
 
 
-def _open_group(file: OpenFile, path: str) -> h5g.GroupID:
+def walked(file: OpenFile, group: FoundObject, path: str, drop: frozenset[str]) -> FoundGroup:
+    """A group and all below it, known by ``path`` to whoever asked."""
+    return _Walk(file, drop).group(group.object, path, (group.address,))
+
+
+def found_dataset(file: OpenFile, name: str, path: str, found: FoundObject, attributed: bool = True) -> FoundDataset:
+    """A dataset under a name; without its attributes where they are not wanted."""
+    did, address = found.object, found.address
+    assert isinstance(did, h5d.DatasetID)
+    messages = file.header_messages(address)
+    attributes = object_attributes(did, file.fid, messages, file.heap) if attributed else ObjectAttributes()
+    virtual = is_virtual(did, messages)
+    shape = stored_shape(did, messages) if virtual else did.shape
+    return FoundDataset(name, path, did, attributes, shape, address, messages, virtual)
+
+
+def _no_group(file: OpenFile, path: str) -> InputError:
     root = h5o.open(file.fid, b"/")
-    if path == "/":
-        return root
-    steps = path.strip("/").split("/")
-    here, known = root, True
-    for step in steps:
-        known = known and isinstance(here, h5g.GroupID) and step.encode() in here
-        if known:
-            here = h5o.open(here, step.encode())
-    if known and isinstance(here, h5g.GroupID):
-        return here
     found = _Walk(file, frozenset()).group(root, "/", (h5o.get_info(root).addr,))
     paths = ", ".join(repr(group.path) for group in found.walk())
-    raise InputError(
+    return InputError(
         f"{file.source.url}: there is no group {path!r}; the file has {paths}. Way out: group=one of these"
     )
 
@@ -93,58 +116,51 @@ class _Walk:
     def __init__(self, file: OpenFile, drop: frozenset[str]) -> None:
         self.file = file
         self.drop = drop
-        self.file_number = h5o.get_info(h5o.open(file.fid, b"/")).fileno
 
     def group(self, gid: h5g.GroupID, path: str, ancestors: tuple[int, ...]) -> FoundGroup:
         """``gid`` and all below; ``ancestors`` are the addresses on the way here, where cycles end."""
         file = self.file
         messages = file.header_messages(ancestors[-1])
-        found = FoundGroup(path, object_attributes(gid, file.fid, messages, file.heap))
+        found = FoundGroup(path, object_attributes(gid, file.fid, messages, file.heap), ancestors)
         for raw_name, kind, target in _links(gid):
             name = text_of(raw_name)
             child_path = f"{path.rstrip('/')}/{name}"
             if name in self.drop or name.removeprefix(_COORDINATE_PREFIX) in self.drop or child_path[1:] in self.drop:
                 continue
             with NamedDamage(file.source.url, child_path):
-                child = self._open(gid, raw_name, kind, child_path, found)
-                if isinstance(child, h5g.GroupID):
-                    address = h5o.get_info(child).addr
-                    if address not in ancestors:
-                        found.groups[name] = self.group(child, child_path, (*ancestors, address))
-                elif isinstance(child, h5d.DatasetID):
-                    # H5Oget_info of a dataset reads all of its chunk index: links tell the address as well
-                    address = target if kind == h5l.TYPE_HARD else h5o.get_info(child).addr
-                    messages = file.header_messages(address)
-                    attributes = object_attributes(child, file.fid, messages, file.heap)
-                    found.datasets.append(
-                        FoundDataset(name, child_path, child, attributes, child.shape, address, messages)
-                    )
+                child = self._open(gid, raw_name, kind, target, child_path, found)
+                if isinstance(child, InOtherFile):
+                    found.elsewhere[name] = child
+                elif child is None:
+                    continue
+                elif isinstance(child.object, h5g.GroupID):
+                    # H5Oget_info of a dataset reads all of its chunk index, and links tell the address as well
+                    if child.address not in ancestors:
+                        found.groups[name] = self.group(child.object, child_path, (*ancestors, child.address))
+                elif isinstance(child.object, h5d.DatasetID):
+                    found.datasets.append(found_dataset(file, name, child_path, child))
         _show_coordinate_names(found)
         return found
 
-    def _open(self, gid: h5g.GroupID, raw_name: bytes, kind: int, path: str, found: FoundGroup) -> object:
-        """The object behind a link, or ``None`` and a problem noted where it is in no or another file."""
+    def _open(
+        self, gid: h5g.GroupID, raw_name: bytes, kind: int, address: int, path: str, found: FoundGroup
+    ) -> FoundObject | InOtherFile | None:
+        """What is behind a link; ``None`` and a problem noted where that is nothing."""
         if kind == h5l.TYPE_HARD:
-            return h5o.open(gid, raw_name)
+            return FoundObject(h5o.open(gid, raw_name), address)
         if kind == h5l.TYPE_EXTERNAL:
-            target = " in ".join(text_of(part) for part in reversed(gid.links.get_val(raw_name)))
-            found.problems[path] = f"it is a link into another file ({target})"
-            return None
+            return followed(self.file.fid, gid, raw_name)
         if kind != h5l.TYPE_SOFT:
             found.problems[path] = f"it is a link of kind {kind}, which only the program that made it can follow"
             return None
-        target = text_of(gid.links.get_val(raw_name))
         try:
-            child = h5o.open(gid, raw_name)
+            return followed(self.file.fid, gid, raw_name)
         except (KeyError, OSError, RuntimeError) as error:
             if isinstance(error, (ConnectionError, TimeoutError)):
                 raise
+            target = text_of(gid.links.get_val(raw_name))
             found.problems[path] = f"it is a link to {target!r}, which leads nowhere ({error})"
             return None
-        if h5o.get_info(child).fileno != self.file_number:
-            found.problems[path] = f"it is a link to {target!r}, which lies in another file"
-            return None
-        return child
 
 
 def _links(gid: h5g.GroupID) -> list[tuple[bytes, int, int]]:

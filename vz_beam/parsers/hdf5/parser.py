@@ -29,6 +29,9 @@ class HDFParser(CallableParser):
         drop_variables: names or paths of variables and groups to leave out, at all levels.
         inline_limit_bytes: the most that may be kept in the store itself, for one variable of one file, of what
             references cannot express: variable-length strings, chunks that skipped filters.
+        missing_sources: what to do where the source of a virtual dataset is not there: ``"raise"`` refuses the virtual
+            dataset, ``"fill"`` leaves those chunks missing, as HDF5 reads them. Gaps between the mappings are missing
+            chunks in any case, and a series of numbered sources ends before the first that is not there.
         unsupported: ``"raise"`` one error that names every variable that cannot be expressed, or ``"skip"``
             them and list them in ``ManifestGroup.skipped``.
     """
@@ -37,6 +40,7 @@ class HDFParser(CallableParser):
     drop_variables: Sequence[str] | None = None
     inline_limit_bytes: int = _INLINE_LIMIT_BYTES
     unsupported: Literal["raise", "skip"] = "raise"
+    missing_sources: Literal["raise", "fill"] = "raise"
 
     name: ClassVar[str] = "hdf5"
     suffixes: ClassVar[tuple[str, ...]] = (".nc", ".nc4", ".h5", ".hdf5", ".he5", ".hdf", ".netcdf", ".cdf")
@@ -44,6 +48,8 @@ class HDFParser(CallableParser):
     def __post_init__(self) -> None:
         if self.unsupported not in ("raise", "skip"):
             raise InputError(f'unsupported={self.unsupported!r}: it is "raise" or "skip"')
+        if self.missing_sources not in ("raise", "fill"):
+            raise InputError(f'missing_sources={self.missing_sources!r}: it is "raise" or "fill"')
         if self.inline_limit_bytes < 0:
             raise InputError(f"inline_limit_bytes={self.inline_limit_bytes}: it cannot be negative")
         if isinstance(self.drop_variables, str):
@@ -74,6 +80,7 @@ class HDFParser(CallableParser):
             drop=_names(self.drop_variables or ()),
             inline_limit_bytes=self.inline_limit_bytes,
             skip_unsupported=self.unsupported == "skip",
+            fill_missing_sources=self.missing_sources == "fill",
         )
         group = reading.read_group(source, choices)
         assert isinstance(group, ManifestGroup)
