@@ -41,6 +41,18 @@ def write_big_chunks(folder: Path) -> Path:
     return path
 
 
+def write_virtual(folder: Path) -> Path:
+    path = folder / "virtual.h5"
+    noise = np.random.default_rng(2).integers(0, 2**31, (3, 300, 300), dtype=np.int32)
+    with h5py.File(path, "w") as file:
+        layout = h5py.VirtualLayout((4, 300, 300), "i4")
+        for number in range(3):
+            file.create_dataset(f"source{number}", data=noise[number], chunks=(150, 300), compression="gzip")
+            layout[number] = h5py.VirtualSource(".", f"source{number}", (300, 300), "i4")
+        file.create_virtual_dataset("virtual", layout, fillvalue=-1)
+    return path
+
+
 def read_h5netcdf(path: Path) -> dict[str, NDArray[Any]]:
     with h5netcdf.File(path, "r") as file:
         return {name: variable[...] for name, variable in file.variables.items()}
@@ -64,4 +76,5 @@ class TestHDFParser(ParserSuite):
         ParserCase("daily", write_daily, read_h5netcdf),
         ParserCase("by_netcdf4", write_by_netcdf4, read_netcdf4),
         ParserCase("big_chunks", write_big_chunks, read_h5py),
+        ParserCase("virtual", write_virtual, read_h5py),
     )
