@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,8 +13,9 @@ import xarray as xr
 
 import vz_beam
 from tests.daily_series import assert_store_equals, read_series, write_series
-from vz_beam.errors import FormatError, InputError, SourceNotFoundError, StoreExistsError
+from vz_beam.errors import FormatError, InputError, SourceError, SourceNotFoundError, StoreExistsError
 from vz_beam.manifests import ManifestArray
+from vz_beam.storage.byte_source import ByteSource, open_source
 
 
 @pytest.fixture
@@ -32,6 +34,43 @@ def test_dimension_coordinates_are_loaded_and_decoded_and_the_rest_is_virtual(fi
     for name in ("time", "lat", "lon"):
         np.testing.assert_array_equal(dataset[name].values, expected[name].values)
     assert dataset.attrs["title"] == "series"
+
+
+def test_values_that_lie_in_many_other_files_are_loaded_with_few_of_them_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 100
+    layout = h5py.VirtualLayout((count,), "f8")
+    for number in range(count):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as part:
+            part["time"] = [float(number)]
+        layout[number] = h5py.VirtualSource(f"{number}.h5", "time", (1,), "f8")
+    with h5py.File(tmp_path / "main.h5", "w") as main:
+        main.create_virtual_dataset("time", layout)
+        main["time"].make_scale()
+    sources: list[ByteSource] = []
+    most_open = 0
+
+    def counted(*given: Any) -> ByteSource:
+        nonlocal most_open
+        sources.append(open_source(*given))
+        most_open = max(most_open, sum(map(is_open, sources)))
+        return sources[-1]
+
+    monkeypatch.setattr("vz_beam.datasets.opening.open_source", counted)
+    dataset = vz_beam.open_virtual_dataset(str(tmp_path / "main.h5"), loadable_variables=["time"])
+    assert dataset["time"].values.tolist() == list(range(count))
+    assert len(sources) == count + 1
+    assert 60 < most_open < 70
+    assert not any(map(is_open, sources))
+
+
+def is_open(source: ByteSource) -> bool:
+    try:
+        source.read(0, 1)
+    except SourceError:
+        return False
+    return True
 
 
 def test_named_variables_are_loaded_instead_and_dropped_ones_are_gone(file: str) -> None:

@@ -17,6 +17,9 @@ from vz_beam.storage.byte_source import ByteSource, open_source
 
 StorageOptions = Mapping[str, Any]
 
+_MOST_SOURCES = 64
+"""Files held open beside the one that was asked for, whose values may lie in thousands; systems allow 256 or more."""
+
 
 def open_virtual_dataset(
     url: str | os.PathLike[str],
@@ -110,6 +113,8 @@ def _opened(
 
     def open_location(location: str) -> ByteSource:
         if location not in sources:
+            if len(sources) > _MOST_SOURCES:
+                sources.pop(next(other for other in sources if other != source.url)).close()
             sources[location] = open_source(location, storage_options, registry)
         return sources[location]
 
