@@ -243,3 +243,18 @@ def test_too_much_of_a_source_is_not_read_for_inlined_values(folder: Folder) -> 
         file.create_dataset("d", (2**12, 2**13), "i4", chunks=(2**12, 2**13), compression="gzip")[0, 0] = 1
     write_virtual(folder, (3,), (np.s_[:], "a.h5", np.s_[1000:1003, 700]))
     assert "bytes of its sources would have to be read" in folder.refused("main.h5")
+
+
+def test_an_unlimited_virtual_dimension_scale_is_as_long_as_its_sources(folder: Folder) -> None:
+    write_source(folder, "a.h5", **growing(5))
+    virtual = block((2,), (UNLIMITED,), (0,), (1,), (1,), (UNLIMITED,))
+    write_mappings(folder / "main.h5", (2,), (UNLIMITED,), (virtual, b"a.h5", b"d", virtual))
+    with h5py.File(folder / "main.h5", "a") as file:
+        file.create_dataset("d", **growing(9))  # what libhdf5 takes for the source where the file is remote
+        file["v"].make_scale("v")
+        file["w"] = values((5, 3))
+        file["w"].dims[0].attach_scale(file["v"])
+    folder.checked("main.h5")
+    for group in (folder.checked("main.h5"), folder.remote("main.h5")):
+        assert group.arrays["v"].shape == (5,)
+        assert (group.arrays["w"].metadata.dimension_names or ())[0] == "v"

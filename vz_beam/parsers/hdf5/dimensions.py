@@ -67,6 +67,8 @@ class Dimensions:
         if not attributes.is_scale or dataset.shape is None:
             return
         scale = _scale(dataset.did, _last(dataset.path), attributes.dimension_id is not None)
+        if dataset.is_virtual and dataset.shape:  # libhdf5 would look for the length in files that it cannot see
+            scale.length = dataset.shape[0]
         self._by_address.setdefault(dataset.address, scale)
         if attributes.dimension_id is not None:
             self._by_number.setdefault(attributes.dimension_id, scale)

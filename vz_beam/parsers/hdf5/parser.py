@@ -24,11 +24,18 @@ _INLINE_LIMIT_BYTES = 2**20
 class HDFParser(CallableParser):
     """HDF5 and netCDF-4 files as manifests.
 
+    Links into other files are followed, and so are virtual datasets and external raw files: references point at the
+    files that hold the values. Those are looked for by their names as the folder of the file that names them has them,
+    by the same store and credentials. An absolute name is followed where the file is local; else, and where nothing is
+    there, the file of that name beside it is taken. The working folder and the environment are not looked at. What is
+    not there is an error that names it.
+
     Args:
         group: path of the group to take, with all below it; ``None`` for the whole file.
         drop_variables: names or paths of variables and groups to leave out, at all levels.
         inline_limit_bytes: the most that may be kept in the store itself, for one variable of one file, of what
-            references cannot express: variable-length strings, chunks that skipped filters.
+            references cannot express: variable-length strings, chunks that skipped filters, parts of virtual
+            datasets that do not lie on the chunk borders of their sources.
         missing_sources: what to do where the source of a virtual dataset is not there: ``"raise"`` refuses the virtual
             dataset, ``"fill"`` leaves those chunks missing, as HDF5 reads them. Gaps between the mappings are missing
             chunks in any case, and a series of numbered sources ends before the first that is not there.

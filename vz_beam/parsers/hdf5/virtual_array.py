@@ -60,7 +60,7 @@ def virtual_array(
         if same_value(chunk, metadata.fill_value):
             placing.ids.flat[number] = MISSING
         else:
-            inlined[number] = encode_chunk(metadata, chunk)
+            inlined[number] = _encoded(metadata, chunk)
             placing.ids.flat[number] = INLINED
     _check_inlined(sum(map(len, inlined.values())), inline_limit_bytes, placing)
     return ManifestArray(metadata, placing.manifest(inlined))
@@ -223,6 +223,14 @@ class _Placing:
         elif self._fitting(source) is None:
             what = f"has a source in chunks of {theirs.chunk_shape}, which make none of {ours.chunk_shape}"
         self.reason = f"{source.mapping} {what}"
+
+
+def _encoded(metadata: ArrayMetadata, chunk: NDArray[Any]) -> bytes:
+    try:
+        return encode_chunk(metadata, chunk)
+    except NotImplementedError as error:
+        names = ", ".join(codec.name for codec in metadata.codecs)
+        raise UnsupportedError(f"it is a virtual dataset, some chunks of which no encoder makes ({names})") from error
 
 
 def encoding(metadata: ArrayMetadata) -> str:
