@@ -61,6 +61,30 @@ def test_virtual_datasets_that_go_round_in_a_circle_are_refused(folder: Folder) 
     assert text.count("round in a circle") == 2
 
 
+def test_many_virtual_datasets_may_be_made_of_one(folder: Folder) -> None:
+    write_source(folder, "a.h5", values((4,)))
+    with h5py.File(folder / "main.h5", "w") as file:
+        for number in range(40):
+            layout = h5py.VirtualLayout((4,), "i4")
+            layout[:] = h5py.VirtualSource("a.h5", "d", (4,), "i4")
+            file.create_virtual_dataset(f"v{number}", layout)
+    assert len(folder.checked("main.h5", inline_limit_bytes=0).arrays) == 40
+
+
+@pytest.mark.parametrize(("depth", "is_taken"), [(10, True), (30, False)])
+def test_virtual_datasets_are_followed_to_some_depth(folder: Folder, depth: int, is_taken: bool) -> None:
+    with h5py.File(folder / "main.h5", "w") as file:
+        file["v0"] = values((4,))
+        for number in range(1, depth):
+            layout = h5py.VirtualLayout((4,), "i4")
+            layout[:] = h5py.VirtualSource(".", f"v{number - 1}", (4,), "i4")
+            file.create_virtual_dataset(f"v{number}", layout)
+    if is_taken:
+        assert len(folder.checked("main.h5", inline_limit_bytes=0).arrays) == depth
+    else:
+        assert "too many others" in folder.refused("main.h5")
+
+
 def test_sources_of_raw_files_and_of_compact_layout_are_taken(folder: Folder) -> None:
     (folder / "raw.bin").write_bytes(values((4,)).tobytes())
     with h5py.File(folder / "a.h5", "w") as file:

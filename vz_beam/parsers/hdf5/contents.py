@@ -82,7 +82,7 @@ class ContentReader:
     """Reads one open file; ``problems`` gets, by path, what cannot be expressed.
 
     ``chains`` are those of datasets that are read because virtual datasets are made of them, by path; these have no
-    dimensions but their own shape.
+    dimensions but their own shape. ``depth`` says how many virtual datasets there are above those.
     """
 
     file: OpenFile
@@ -90,6 +90,7 @@ class ContentReader:
     others: OtherFiles
     problems: dict[str, str]
     chains: Mapping[str, Chain] = field(default_factory=dict)
+    depth: int = 0
 
     def group(self, found: FoundGroup, entered: Entered) -> ManifestGroup:
         """The arrays and groups of ``found``, and of all below."""
@@ -119,7 +120,7 @@ class ContentReader:
         found = FoundGroup("/", ObjectAttributes())
         url = self.file.source.url
         for path, chain in chains.items():
-            if (url, path) in chain or len(chain) > _MOST_FILES:
+            if (url, path) in chain or self.depth > _MOST_FILES:
                 results[path] = AbsentSource("it goes round in a circle, or is made of too many others", False)
                 continue
             with NamedDamage(url, path):
@@ -137,7 +138,8 @@ class ContentReader:
                     results[path] = AbsentSource(f"in {url} that is no dataset", False)
         problems: dict[str, str] = {}
         if found.datasets:
-            arrays = replace(self, problems=problems, chains=chains).group(found, Entered()).arrays
+            below = replace(self, problems=problems, chains=chains, depth=self.depth + 1)
+            arrays = below.group(found, Entered()).arrays
             for dataset in found.datasets:
                 reason = problems.get(dataset.path, "it has no values")
                 results[dataset.path] = arrays[dataset.name] if dataset.name in arrays else AbsentSource(reason, False)
