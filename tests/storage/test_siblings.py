@@ -8,6 +8,7 @@ import fsspec
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
+from tests.storage.conftest import Served
 from vz_beam.errors import SourceNotFoundError, VzBeamError
 from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import open_source
@@ -80,6 +81,21 @@ def test_filesystems_and_chains_of_fsspec_open_others(folder: Path) -> None:
     sibling = source.sibling("b.h5")
     assert (sibling.url, sibling.read(0, 2)) == ("memory://siblings/b.h5", b"bb")
     assert sibling.sibling("a.h5").read(0, 1) == b"a"
+
+
+def test_an_http_server_is_asked_for_names_encoded_and_without_the_query(served: Served) -> None:
+    served.files |= {"/d/a.h5?day=2": b"a", "/d/e/b%201%25.h5": b"bb"}
+    sibling = open_source(f"{served.root}/d/a.h5?day=2").sibling("e/b 1%.h5")
+    assert (sibling.url, sibling.read(0, 2)) == (f"{served.root}/d/e/b%201%25.h5", b"bb")
+
+
+def test_an_object_store_is_asked_with_the_same_options(served: Served) -> None:
+    served.files["/bucket/d/b.h5"] = b"bb"
+    options = {"endpoint": served.root, "skip_signature": True}
+    sibling = open_source("s3://bucket/d/a.h5", options).sibling("b.h5")
+    assert (sibling.url, sibling.read(0, 2)) == ("s3://bucket/d/b.h5", b"bb")
+    with pytest.raises(SourceNotFoundError):
+        sibling.sibling("gone.h5").size()
 
 
 def test_a_remote_file_that_is_not_there_is_told_by_the_first_request() -> None:
