@@ -34,7 +34,8 @@ def test_the_missing_blocks_of_many_ranges_are_fetched_together(log: RequestLog)
     cache = BlockCache(Counting(log), block_bytes=100)
     cache.read(0, 1)
     cache.read_many([(5, 205), (950, 1024), (7, 9)])
-    assert calls == [[(0, 100)], [(100, 200), (200, 300), (900, 1000), (1000, 1024)]]
+    assert calls == [[(100, 200), (200, 300), (900, 1000), (1000, 1024)]]
+    assert log.requests[0] == (0, 100)
 
 
 def test_the_blocks_used_last_are_kept(log: RequestLog) -> None:
@@ -68,3 +69,40 @@ def test_a_log_counts_bytes(log: RequestLog) -> None:
 def test_a_cache_of_nothing_is_refused(log: RequestLog, knobs: dict[str, int]) -> None:
     with pytest.raises(InputError, match="at least 1"):
         BlockCache(log, **knobs)
+
+
+def test_the_size_comes_with_the_first_block(log: RequestLog) -> None:
+    cache = BlockCache(log, block_bytes=100)
+    assert cache.size() == 1024
+    assert cache.read_head(20) == bytes(range(20))
+    assert cache.read_head(5000) == cache.read(0, 1024)
+    assert log.requests[0] == (0, 100)
+    assert log.rounds == 2
+
+
+def test_a_reader_of_values_gets_what_is_known_and_fetches_no_more_than_it_asks_for(log: RequestLog) -> None:
+    cache = BlockCache(log, block_bytes=100)
+    cache.read(0, 1)
+    values = cache.for_values()
+    known, unknown = values.read_many([(10, 20), (150, 160)])
+    assert (known, unknown) == (cache.read(10, 20), cache.read(150, 160))
+    assert log.requests == [(0, 100), (150, 160), (100, 200)]
+
+
+def test_what_is_not_in_memory_is_not_known(log: RequestLog) -> None:
+    cache = BlockCache(log, block_bytes=100)
+    cache.read(0, 1)
+    assert cache.read_known([(10, 20), (99, 100)]) == [bytes(range(10, 20)), b"c"]
+    assert cache.read_known([(10, 20), (99, 101)]) is None
+    assert log.requests == [(0, 100)]
+
+
+def test_pieces_of_very_many_blocks_are_fetched_without_what_lies_around_them(tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    path.write_bytes(bytes(range(250)) * 100)
+    log = RequestLog(open_source(path))
+    cache = BlockCache(log, block_bytes=50)
+    ranges = [(start, start + 3) for start in range(0, 25_000, 125)]
+    assert cache.read_many(ranges) == [path.read_bytes()[start:stop] for start, stop in ranges]
+    assert log.nbytes < 50 + 3 * len(ranges)
+    log.close()

@@ -13,6 +13,7 @@ from vz_beam.datasets.virtual_variables import virtual_dataset
 from vz_beam.errors import InputError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.parser import find_parser
+from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource, open_source
 
 StorageOptions = Mapping[str, Any]
@@ -108,8 +109,12 @@ def _opened(
     drop_variables: Iterable[str] | str | None,
 ) -> Any:
     """(root group, source, opener of locations); everything that was opened is closed at the end."""
-    source = open_source(url, storage_options, registry)
-    sources: dict[str, ByteSource] = {source.url: source}
+    source: ByteSource = open_source(url, storage_options, registry)
+    values = source
+    if source.local_path is None:
+        source = cache = BlockCache(source)
+        values = cache.for_values()
+    sources: dict[str, ByteSource] = {source.url: values}
 
     def open_location(location: str) -> ByteSource:
         if location not in sources:
@@ -123,6 +128,7 @@ def _opened(
             parser = find_parser(source)
         yield _parse(parser, source, registry), source, open_location
     finally:
+        source.close()
         for opened in sources.values():
             opened.close()
 

@@ -51,10 +51,8 @@ def virtual_dataset(
                 f"{url}: loadable_variables names {unknown}, and the file has {sorted(variables)}: correct the names"
             )
         names = [name for name in names if name in variables]
-    raw = {
-        name: xr.Variable(variables[name].dims, read_values(arrays[name], open_location), variables[name].attrs)
-        for name in names
-    }
+    values = read_values({name: arrays[name] for name in names}, open_location)
+    raw = {name: xr.Variable(variables[name].dims, values[name], variables[name].attrs) for name in names}
     variables.update(_decoded(raw, variables, decode_times))
     coordinates = {name for name, variable in variables.items() if variable.dims == (name,)}
     for variable in variables.values():

@@ -74,10 +74,9 @@ def find_parser(source: ByteSource) -> Parser:
         SourceNotFoundError: there is no such file.
         FormatError: an empty file, or one that no parser knows.
     """
-    size = source.size()
-    if size == 0:
+    head = source.read_head(HEAD_BYTES)
+    if not head:
         raise FormatError(f"{source.url} is empty (0 bytes). Way out: fetch it again, or leave it out")
-    head = source.read(0, min(HEAD_BYTES, size))
     plugins = known_parsers()
     for parser in plugins.found.values():
         if parser.matches(head):

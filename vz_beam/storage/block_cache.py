@@ -17,6 +17,8 @@ BLOCK_BYTES = 64 * 1024
 MAX_BLOCKS = 512
 """32 MiB of blocks: the metadata of most files, and small beside a worker's memory."""
 _LARGE_BLOCKS = 16  # a range over more blocks than this is data, which is read once: it would only push metadata out
+_MANY_BLOCKS = 128
+"""Of more blocks at once, 8 MiB, only the pieces are fetched: the nodes of a large chunk index are far apart."""
 
 
 class BlockCache(OpenHandle):
@@ -26,7 +28,7 @@ class BlockCache(OpenHandle):
     fetch the same block.
     """
 
-    __slots__ = ("_block_bytes", "_blocks", "_lock", "_max_blocks", "_source")
+    __slots__ = ("_block_bytes", "_blocks", "_lock", "_max_blocks", "_size", "_source")
 
     def __init__(self, source: ByteSource, *, block_bytes: int = BLOCK_BYTES, max_blocks: int = MAX_BLOCKS) -> None:
         if block_bytes < 1 or max_blocks < 1:
@@ -36,6 +38,7 @@ class BlockCache(OpenHandle):
         self._block_bytes = block_bytes
         self._max_blocks = max_blocks
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._size: int | None = None
         self._lock = threading.Lock()
 
     @property
@@ -44,8 +47,17 @@ class BlockCache(OpenHandle):
         return self._source.local_path
 
     def size(self) -> int:
-        """Size of the file, bytes."""
-        return self._source.size()
+        """Size of the file, bytes; the first block comes with it, since every reader begins there."""
+        if self._size is None:
+            head = self._source.read_head(self._block_bytes)
+            self._size = self._source.size()
+            if head:
+                self._keep({0: head})
+        return self._size
+
+    def read_head(self, nbytes: int) -> bytes:
+        """The first ``nbytes`` bytes, or all where there are fewer."""
+        return self.read(0, min(nbytes, self.size()))
 
     def read(self, start: int, stop: int) -> bytes:
         """The bytes ``start`` to ``stop``, from memory where they were read before."""
@@ -57,6 +69,24 @@ class BlockCache(OpenHandle):
                 self._blocks.move_to_end(number)
                 return block[first : first + stop - start]
         return self.read_many([(start, stop)])[0]
+
+    def read_known(self, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        """The bytes of each range where all of them are in memory, else ``None``; nothing is fetched."""
+        wanted = checked_ranges(self.url, ranges)
+        numbers = {
+            n for start, stop in wanted for n in range(start // self._block_bytes, -(-stop // self._block_bytes))
+        }
+        blocks, missing = self._known(numbers) if len(numbers) <= self._max_blocks else ({}, [0])
+        return None if missing else [self._piece(blocks, {}, start, stop) for start, stop in wanted]
+
+    def blocks(self) -> list[tuple[int, bytes]]:
+        """The blocks in memory: where each begins, bytes, and what it holds."""
+        with self._lock:
+            return [(number * self._block_bytes, block) for number, block in self._blocks.items()]
+
+    def for_values(self) -> ByteSource:
+        """The same file for a reader of chunks: what is in memory comes from there, the rest as it is, and not kept."""
+        return _ForValues(self)
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range; what is not in memory is fetched in one call."""
@@ -71,12 +101,28 @@ class BlockCache(OpenHandle):
             elif start < stop:
                 numbers.update(range(start // self._block_bytes, (stop - 1) // self._block_bytes + 1))
         blocks, missing = self._known(numbers)
+        if len(missing) > _MANY_BLOCKS:
+            return self.read_exactly(wanted)
         fetches = [self._range_of(number, size) for number in missing] + list(large)
         fetched = self._source.read_many(fetches) if fetches else []
         blocks.update(zip(missing, fetched, strict=False))
         large.update(zip(large, fetched[len(missing) :], strict=True))
         self._keep(blocks)
         return [self._piece(blocks, large, start, stop) for start, stop in wanted]
+
+    def read_exactly(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each range; those that are not in memory are fetched without what lies around them."""
+        wanted = checked_ranges(self.url, ranges)
+        checked_end(self.url, wanted, self.size())
+        numbers = [range(start // self._block_bytes, -(-stop // self._block_bytes)) for start, stop in wanted]
+        blocks, _ = self._known({number for each in numbers if len(each) <= _LARGE_BLOCKS for number in each})
+        known = [all(number in blocks for number in each) for each in numbers]
+        missing = [each for each, is_known in zip(wanted, known, strict=True) if not is_known]
+        fetched = iter(self._source.read_many(missing) if missing else [])
+        return [
+            self._piece(blocks, {}, *each) if is_known else next(fetched)
+            for each, is_known in zip(wanted, known, strict=True)
+        ]
 
     def identity(self) -> Identity:
         """What the file is now."""
@@ -123,3 +169,35 @@ class BlockCache(OpenHandle):
             return blocks[first][start - first * size : stop - first * size]
         middle = [blocks[number] for number in range(first + 1, last)]
         return b"".join([blocks[first][start - first * size :], *middle, blocks[last][: stop - last * size]])
+
+
+class _ForValues(OpenHandle):
+    """What ``BlockCache.for_values`` gives; it is closed with the cache."""
+
+    __slots__ = ("_cache",)
+
+    def __init__(self, cache: BlockCache) -> None:
+        self._cache = cache
+        self.url = cache.url
+
+    @property
+    def local_path(self) -> str | None:
+        return self._cache.local_path
+
+    def size(self) -> int:
+        return self._cache.size()
+
+    def read_head(self, nbytes: int) -> bytes:
+        return self._cache.read_head(nbytes)
+
+    def read(self, start: int, stop: int) -> bytes:
+        return self._cache.read_exactly([(start, stop)])[0]
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        return self._cache.read_exactly(ranges)
+
+    def identity(self) -> Identity:
+        return self._cache.identity()
+
+    def sibling(self, name: str) -> ByteSource:
+        return self._cache.sibling(name)

@@ -37,6 +37,10 @@ class ByteSource(Protocol):
         """Size of the file, bytes."""
         ...
 
+    def read_head(self, nbytes: int) -> bytes:
+        """The first ``nbytes`` bytes, or all where there are fewer: one request, behind which size() needs none."""
+        ...
+
     def read(self, start: int, stop: int) -> bytes:
         """The bytes ``start`` to ``stop``, half open; TruncatedFileError where the file has fewer."""
         ...

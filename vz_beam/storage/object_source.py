@@ -61,6 +61,21 @@ class ObjectSource(SourceHandle):
         """Size when it was first asked for, bytes."""
         return (self._head or self.identity()).size
 
+    def read_head(self, nbytes: int) -> bytes:
+        """The first ``nbytes`` bytes, or all where there are fewer: the answer tells the size as well."""
+        store = self._open_store()
+        get: Callable[..., Any] | None = getattr(store, "get", None)
+        if get is not None and self._head is None:
+            try:
+                result = get(self._key, options={"range": (0, nbytes)})
+                data = bytes(result.bytes())
+            except Exception:
+                pass  # an empty object has no such range; else the requests below fail, and their errors tell more
+            else:
+                self._head = self._identity_of(result.meta)
+                return data
+        return super().read_head(nbytes)
+
     def read(self, start: int, stop: int) -> bytes:
         """The bytes ``start`` to ``stop``; TruncatedFileError where the object has fewer."""
         start, stop = checked_range(self.url, start, stop)
@@ -102,10 +117,7 @@ class ObjectSource(SourceHandle):
             if found is None:
                 raise object_error(error, self.url) from None
             head = found
-        modified = head.get("last_modified")
-        self._head = Identity(
-            self.url, int(head["size"]), head.get("e_tag"), modified.isoformat() if modified is not None else None
-        )
+        self._head = self._identity_of(head)
         return self._head
 
     def close(self) -> None:
@@ -117,6 +129,11 @@ class ObjectSource(SourceHandle):
             raise _closed(self.url)
         check_process()
         return self._store
+
+    def _identity_of(self, head: Any) -> Identity:
+        modified = head.get("last_modified")
+        moment = modified.isoformat() if modified is not None else None
+        return Identity(self.url, int(head["size"]), head.get("e_tag"), moment)
 
     def _head_of_get(self, store: RangedStore) -> Any:
         """What a ranged GET says, where HEAD is refused: URLs may be signed for GET alone. Else ``None``."""

@@ -42,6 +42,13 @@ class RequestLog(OpenHandle):
         """Size of the file, bytes."""
         return self._source.size()
 
+    def read_head(self, nbytes: int) -> bytes:
+        """The first bytes."""
+        data = self._source.read_head(nbytes)
+        self.rounds += 1
+        self.requests.append((0, len(data)))
+        return data
+
     def read(self, start: int, stop: int) -> bytes:
         """The bytes ``start`` to ``stop``."""
         self.rounds += 1

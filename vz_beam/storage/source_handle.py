@@ -20,6 +20,18 @@ class SourceHandle(OpenHandle):
 
     open_beside: Callable[[str], ByteSource] | None
 
+    def size(self) -> int:
+        """Size of the file, bytes."""
+        raise NotImplementedError
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes ``start`` to ``stop``."""
+        raise NotImplementedError
+
+    def read_head(self, nbytes: int) -> bytes:
+        """The first ``nbytes`` bytes, or all where there are fewer."""
+        return self.read(0, min(nbytes, self.size()))
+
     def sibling(self, name: str) -> ByteSource:
         """The source of the file ``name``, relative to the folder of this one; see ``ByteSource``."""
         if self.open_beside is None:

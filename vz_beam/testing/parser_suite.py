@@ -46,6 +46,10 @@ class ParserCase:
     read: Callable[[Path], Values]
 
 
+_AROUND_BYTES = 2 * BLOCK_BYTES
+"""As much of a chunk as reading ahead of a header beside it, or of the end of the file, may bring along."""
+
+
 class ParserSuite:
     """Inherit it, and set ``parser`` and ``cases``. One case or more should hold chunks above 256 KiB."""
 
@@ -126,7 +130,7 @@ class ParserSuite:
         source.close()
 
     def test_chunk_data_is_never_read(self, path: Path) -> None:
-        """No request reaches further into a chunk than the block that its neighbour's header is read in."""
+        """No request reaches further into a chunk than reading ahead of what is beside it."""
         log = RequestLog(open_source(str(path)))
         group = self.parser.parse(log)
         log.close()
@@ -205,11 +209,11 @@ def _cuts(size: int) -> list[int]:
 
 
 def _chunk_interiors(group: ManifestGroup) -> Iterator[tuple[int, int]]:
-    """The bytes of each referenced chunk that lie further than a block from its ends."""
+    """The bytes of each referenced chunk that lie further from its ends than is read ahead."""
     for _, part in group.walk():
         for array in part.arrays.values():
             for entry in array.manifest.dict().values():
-                start, stop = entry["offset"] + BLOCK_BYTES, entry["offset"] + entry["length"] - BLOCK_BYTES
+                start, stop = entry["offset"] + _AROUND_BYTES, entry["offset"] + entry["length"] - _AROUND_BYTES
                 if "data" not in entry and start < stop:
                     yield start, stop
 

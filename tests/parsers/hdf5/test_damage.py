@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -56,24 +56,40 @@ def test_a_file_that_is_being_written_is_refused(hdf5: Hdf5File, wrap: Callable[
 
 
 class Failing(RequestLog):
-    """A source whose connection breaks at the second request."""
+    """A source whose connection breaks after so many rounds of requests."""
 
-    def __init__(self, path: Path, error: Exception) -> None:
+    def __init__(self, path: Path, error: Exception, rounds: int) -> None:
         super().__init__(open_source(str(path)))
         self.error = error
+        self.most_rounds = rounds
 
-    def read_many(self, ranges: object) -> list[bytes]:
-        raise self.error
+    def read_head(self, nbytes: int) -> bytes:
+        self._check()
+        return super().read_head(nbytes)
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        self._check()
+        return super().read_many(ranges)
+
+    def _check(self) -> None:
+        if self.rounds == self.most_rounds:
+            raise self.error
 
 
 @pytest.mark.parametrize("error", [TransientSourceError("503"), SourceError("denied"), ConnectionResetError("reset")])
 def test_errors_of_the_source_are_not_taken_for_damage(hdf5: Hdf5File, error: Exception) -> None:
     with hdf5.write() as file:
-        file["v"] = np.arange(1000)
-    source = Failing(hdf5.path, error)
-    with pytest.raises(type(error), match=str(error)):
-        HDFParser().parse(source)
-    source.close()
+        for number in range(300):
+            file[f"v{number}"] = np.arange(100)
+    log = RequestLog(open_source(str(hdf5.path)))
+    HDFParser().parse(log)
+    log.close()
+    assert log.rounds >= 2
+    for rounds in range(log.rounds):
+        source = Failing(hdf5.path, error, rounds)
+        with pytest.raises(type(error), match=str(error)):
+            HDFParser().parse(source)
+        source.close()
 
 
 @pytest.fixture(scope="module")

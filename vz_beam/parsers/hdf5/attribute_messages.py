@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,13 +16,21 @@ from typing import Any
 import numpy as np
 from h5py import h5t
 
+from vz_beam.parsers.hdf5.btree_v2 import btree_v2_rows
+from vz_beam.parsers.hdf5.fractal_heap import opened_heap
+from vz_beam.parsers.hdf5.index_reading import Reading, Structure, side_by_side
 from vz_beam.parsers.hdf5.object_header import Message
 
 _ATTRIBUTE, _ATTRIBUTE_INFO = 0x0C, 0x15
 _SHARED = 0x02
 """The flag of a message that lies elsewhere."""
+_BY_NAME = 8
+"""The type of a B-tree of attributes by the hashes of their names."""
+_NAME_RECORD = np.dtype([("id", "u1", (8,)), ("flags", "u1"), ("order", "<u4"), ("hash", "<u4")])
 _NOWHERE = b"\xff" * 8
-_INTEGER, _FLOAT, _STRING, _VARIABLE_LENGTH = 0, 1, 3, 9
+_INTEGER, _FLOAT, _STRING, _COMPOUND, _VARIABLE_LENGTH = 0, 1, 3, 6, 9
+_BACK_LIST = b"REFERENCE_LIST"
+_REFERENCE_NBYTES = 8
 _OF_TEXT = 1
 """The kind of variable-length values that are strings."""
 _HEAP_ID_NBYTES = 16
@@ -47,13 +56,19 @@ class PlainType:
 
     ``padding`` is that of strings of one length, ``None`` for others; ``in_heap`` says that the bytes are those of
     references to strings in the global heap, ``is_scales`` to lists of object references there, as dimension scales
-    are attached.
+    are attached. ``is_back_list`` says that they begin with an object reference, as scales list what they belong to.
     """
 
     dtype: np.dtype[Any]
     padding: int | None = None
     in_heap: bool = False
     is_scales: bool = False
+    is_back_list: bool = False
+
+    @property
+    def is_value(self) -> bool:
+        """Whether the bytes are, or lead to, what users see."""
+        return not self.is_scales and not self.is_back_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +100,53 @@ def header_attributes(messages: tuple[Message, ...]) -> list[HeaderAttribute] | 
         return None
 
 
+def attributes_in(messages: Sequence[Message]) -> list[HeaderAttribute]:
+    """The attributes that stand in a header itself, in no certain order."""
+    return [_attribute(m.body) for m in messages if m.kind == _ATTRIBUTE and not m.flags & _SHARED]
+
+
+def dense_attributes(
+    structure: Structure, messages: Sequence[Message], file_nbytes: int
+) -> Reading[list[HeaderAttribute]]:
+    """The attributes that a header keeps in a heap, in no certain order; without shared and huge ones.
+
+    Raises:
+        FormatError: damaged structures; struct.error, IndexError or ValueError for some of them.
+    """
+    for message in messages:
+        if message.kind == _ATTRIBUTE_INFO and not _has_no_heap(message.body):
+            start = 4 if message.body[1] & 1 else 2
+            heap, names = struct.unpack_from("<QQ", message.body, start)
+            tree = btree_v2_rows(structure, names, _name_record, file_nbytes)
+            rows, opened = yield from side_by_side(tree, opened_heap(structure, heap))
+            rows = rows[rows["flags"] & _SHARED == 0]
+            found = yield from opened.objects([bytes(row) for row in rows["id"]])
+            return [_attribute(body) for body in found if body is not None]
+    return []
+
+
+def heap_addresses(attribute: HeaderAttribute) -> set[int]:
+    """The collections of the global heap in which the values of an attribute lie."""
+    plain = attribute.plain
+    if plain is None or not (plain.in_heap or plain.is_scales) or attribute.shape is None:
+        return set()
+    rows = np.frombuffer(attribute.data, plain.dtype)
+    return set(rows["address"][rows["nbytes"] > 0].tolist())
+
+
+def back_references(attribute: HeaderAttribute) -> list[int]:
+    """The headers of the objects that a dimension scale lists: those along it."""
+    plain = attribute.plain
+    if plain is None or not plain.is_back_list:
+        return []
+    addresses: list[int] = np.frombuffer(attribute.data, plain.dtype)["address"].tolist()
+    return addresses
+
+
+def _name_record(kind: int, nbytes: int) -> np.dtype[Any] | None:
+    return _NAME_RECORD if kind == _BY_NAME and nbytes == _NAME_RECORD.itemsize else None
+
+
 def _has_no_heap(body: bytes) -> bool:
     start = 4 if body[1] & 1 else 2
     return body[start : start + 8] == _NOWHERE
@@ -102,6 +164,8 @@ def _attribute(body: bytes) -> HeaderAttribute:
     raw_name, raw_type, raw_space = pieces
     name = raw_name.partition(b"\0")[0]
     plain = None if version > 1 and flags else _plain_type(raw_type)
+    if name == _BACK_LIST and plain is None and raw_type[0] & 0x0F == _COMPOUND:
+        plain = _back_list_type(int.from_bytes(raw_type[4:8], "little"))
     if plain is None:
         return HeaderAttribute(name)
     shape = _shape(raw_space)
@@ -136,6 +200,13 @@ def _plain_type(raw: bytes) -> PlainType | None:
         return PlainType(_HEAP_ID, is_scales=True)
     name = _FLOATS.get(raw[1:20])
     return None if name is None or kind != _FLOAT else PlainType(np.dtype(name))
+
+
+def _back_list_type(size: int) -> PlainType | None:
+    """Of the entries of ``REFERENCE_LIST``: an object reference, and the number of a dimension."""
+    if size < _REFERENCE_NBYTES:
+        return None
+    return PlainType(np.dtype([("address", "<u8"), ("rest", f"V{size - _REFERENCE_NBYTES}")]), is_back_list=True)
 
 
 def _is_object_reference(raw: bytes) -> bool:

@@ -142,7 +142,7 @@ def _plain_value(attribute: HeaderAttribute, heap: GlobalHeap) -> Any:
         LookupError: its type is not plain, or its text is not where it should be: libhdf5 is to say what it is.
     """
     plain = attribute.plain
-    if plain is None or plain.is_scales:
+    if plain is None or not plain.is_value:
         raise LookupError(attribute.name)
     if attribute.shape is None:
         return None

@@ -1,4 +1,4 @@
-"""Chunk indexes of datasets with several unlimited dimensions: version 2 B-trees.
+"""Version 2 B-trees, which index chunks of datasets with several unlimited dimensions, links and attributes.
 
 Source: HDF5 file format specification 4.0, section III.A.2, "Disk Format: Level 1A2 - Version 2 B-trees".
 """
@@ -6,6 +6,7 @@ Source: HDF5 file format specification 4.0, section III.A.2, "Disk Format: Level
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from vz_beam.parsers.hdf5.index_reading import (
     ChunkIndex,
     ChunkRecords,
     Reading,
+    Structure,
     element_form,
     records_of,
 )
@@ -59,24 +61,43 @@ class _Nodes:
 
 def btree_v2_records(index: ChunkIndex, file_nbytes: int) -> Reading[ChunkRecords]:
     """The chunks that a tree lists."""
-    (data,) = yield [(index.address, index.address + _HEAD.size)]
-    form, depth, nodes, total = _read_head(index, data, file_nbytes)
+
+    def record_form(kind: int, record_nbytes: int) -> np.dtype[Any] | None:
+        return element_form(record_nbytes, kind == _FILTERED, index.rank) if kind in (_PLAIN, _FILTERED) else None
+
+    listed = yield from btree_v2_rows(index, index.address, record_form, file_nbytes)
+    return records_of(index, listed, listed["place"].astype(np.int64))
+
+
+def btree_v2_rows(
+    structure: Structure, address: int, record_form: Callable[[int, int], np.dtype[Any] | None], file_nbytes: int
+) -> Reading[NDArray[Any]]:
+    """All records of the tree at ``address``, record_form[n].
+
+    Args:
+        structure: what the tree is a part of.
+        address: of its head.
+        record_form: the form of a record, given the type of the tree and the bytes of a record; ``None`` for others.
+        file_nbytes: more cannot be in the tree.
+    """
+    (data,) = yield [(address, address + _HEAD.size)]
+    form, depth, nodes, total = _read_head(structure, address, data, record_form, file_nbytes)
     records: list[NDArray[Any]] = [np.empty(0, form.record)]
     while len(nodes.addresses):
         if len(np.unique(nodes.addresses)) < len(nodes.addresses):
-            raise index.damage(index.address, "a tree that lists a node twice")
+            raise structure.damage(address, "a tree that lists a node twice")
         signature = b"BTIN" if depth else b"BTLF"
         pointers = form.child(depth).itemsize * (nodes.counts + 1) if depth else np.zeros_like(nodes.counts)
         sizes = _NODE_HEAD_NBYTES + form.record.itemsize * nodes.counts + pointers + CHECKSUM_NBYTES
         if sizes.max() > form.node_nbytes:
-            raise index.damage(index.address, f"a tree with a node of {nodes.counts.max()} records")
+            raise structure.damage(address, f"a tree with a node of {nodes.counts.max()} records")
         starts = nodes.addresses.tolist()
         pieces = yield [(start, start + size) for start, size in zip(starts, sizes.tolist(), strict=True)]
         children: list[NDArray[Any]] = []
         for start, count, data in zip(starts, nodes.counts.tolist(), pieces, strict=True):
-            index.check_block(start, data, signature)
+            structure.check_block(start, data, signature)
             if data[5] != form.kind:
-                raise index.damage(start, f"a node of a tree of type {data[5]}, not {form.kind}")
+                raise structure.damage(start, f"a node of a tree of type {data[5]}, not {form.kind}")
             records.append(np.frombuffer(data, form.record, count, _NODE_HEAD_NBYTES))
             if depth:
                 at = _NODE_HEAD_NBYTES + count * form.record.itemsize
@@ -88,21 +109,25 @@ def btree_v2_records(index: ChunkIndex, file_nbytes: int) -> Reading[ChunkRecord
         depth -= 1
     listed = np.concatenate(records)
     if len(listed) != total:
-        raise index.damage(index.address, f"a tree of {total} records whose nodes have {len(listed)}")
-    return records_of(index, listed, listed["place"].astype(np.int64))
+        raise structure.damage(address, f"a tree of {total} records whose nodes have {len(listed)}")
+    return listed
 
 
-def _read_head(index: ChunkIndex, data: bytes, file_nbytes: int) -> tuple[_Form, int, _Nodes, int]:
+def _read_head(
+    structure: Structure,
+    address: int,
+    data: bytes,
+    record_form: Callable[[int, int], np.dtype[Any] | None],
+    file_nbytes: int,
+) -> tuple[_Form, int, _Nodes, int]:
     """The form of the tree, the depth and the nodes of its first level, and the number of its records."""
-    index.check_block(index.address, data, b"BTHD")
+    structure.check_block(address, data, b"BTHD")
     _, _, kind, node_nbytes, record_nbytes, depth, _, _, root, count, total, _ = _HEAD.unpack(data)
-    record = element_form(record_nbytes, filtered=kind == _FILTERED, rank=index.rank)
-    if kind not in (_PLAIN, _FILTERED) or record is None:
-        raise index.damage(index.address, f"a tree of type {kind} with records of {record_nbytes} bytes")
+    record = record_form(kind, record_nbytes)
+    if record is None:
+        raise structure.damage(address, f"a tree of type {kind} with records of {record_nbytes} bytes")
     if total * record_nbytes > file_nbytes or 2**depth > file_nbytes:
-        raise index.damage(
-            index.address, f"a tree of {total} records in {depth} levels, more than the file has room for"
-        )
+        raise structure.damage(address, f"a tree of {total} records in {depth} levels, more than the file has room for")
     most = (node_nbytes - _NODE_HEAD_NBYTES - CHECKSUM_NBYTES) // record_nbytes
     count_nbytes = _nbytes_of(most)
     totals = [0]

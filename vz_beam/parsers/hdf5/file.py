@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import h5py
 from h5py import h5f
 
-from vz_beam import storage
 from vz_beam.errors import FormatError, TruncatedFileError, VzBeamError
 from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage
 from vz_beam.parsers.hdf5.object_header import Message, header_messages
+from vz_beam.parsers.hdf5.prefetch import prefetch_structure
+from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource
+from vz_beam.storage.source_file import SourceFile
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -45,6 +47,7 @@ class OpenFile:
 
     Args:
         source: stays open.
+        path: of the group that is wanted: what lies elsewhere in a remote file is not read ahead.
 
     ``bytes`` reads the file through what h5py has read of it; ``base`` is what the format adds to addresses, bytes;
     ``heap`` is the global heap.
@@ -52,17 +55,19 @@ class OpenFile:
 
     __slots__ = ("_address_bytes", "_file", "_reader", "base", "bytes", "fid", "heap", "nbytes", "source")
 
-    def __init__(self, source: ByteSource) -> None:
+    def __init__(self, source: ByteSource, path: str = "/") -> None:
         self.source = source
         self.bytes = source
-        self.nbytes = source.size()
+        if source.local_path is None:
+            self.bytes = source if isinstance(source, BlockCache) else BlockCache(source)
+        self.nbytes = self.bytes.size()
         if not self.nbytes:
             raise FormatError(f"{source.url} is empty (0 bytes). Way out: fetch it again, or leave it out")
         self._reader: _ReaderForHDF5 | None = None
         self._file: h5py.File | None = None
         try:
             with NamedDamage(source.url, ""):
-                self._file = self._opened()
+                self._file = self._opened(path)
         except BaseException:
             if self._held_error() is None:
                 raise
@@ -95,15 +100,16 @@ class OpenFile:
         first = min(self.base + start, self.nbytes)
         return self.bytes.read(first, min(max(self.base + stop, first), self.nbytes))
 
-    def _opened(self) -> h5py.File:
-        if self.source.local_path is not None:
+    def _opened(self, path: str) -> h5py.File:
+        if not isinstance(self.bytes, BlockCache):
+            assert self.source.local_path is not None, "what the operating system does not open is read through a cache"
             # No access properties: HDF5 refuses a file that this process has open with others already.
             return h5py.File(h5f.open(os.fsencode(self.source.local_path), h5f.ACC_RDONLY))
-        self.bytes = cache = storage.BlockCache(self.source)
-        self._reader = _ReaderForHDF5(cache)
+        prefetch_structure(self.bytes, path)
+        self._reader = _ReaderForHDF5(self.bytes)
         file = h5py.File(self._reader, "r")
         try:
-            _check_not_being_written(cache, file.userblock_size)
+            _check_not_being_written(self.bytes, file.userblock_size)
         except BaseException:
             file.close()
             raise
@@ -122,7 +128,7 @@ class OpenFile:
             raise error
 
 
-class _ReaderForHDF5(storage.SourceFile):
+class _ReaderForHDF5(SourceFile):
     """Keeps the error of a read until HDF5 has returned, and gives it zeros meanwhile.
 
     Without its traceback, which would keep ``buffer``: that is memory of HDF5, and not for long.

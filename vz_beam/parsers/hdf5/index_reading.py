@@ -19,6 +19,7 @@ from vz_beam.parsers.hdf5.layout_message import ChunkedLayout
 from vz_beam.storage.byte_source import ByteSource
 
 Result = TypeVar("Result")
+Other = TypeVar("Other")
 Reading = Generator[list[tuple[int, int]], list[bytes], Result]
 """Yields ranges of addresses that it needs next, half open, and is sent the bytes of each."""
 
@@ -30,38 +31,21 @@ BLOCK_HEAD_NBYTES = 14
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkIndex:
-    """The index of the chunks of the dataset at ``path``, in the file at ``url``.
-
-    ``layout`` says what kind it is, and has an address; ``grid_limits`` is the number of chunks along each dimension
-    at the dataset's largest, ``None`` where it is unlimited.
-    """
+class Structure:
+    """Something that the file at ``url`` keeps about the object at ``path``; ``title`` is what it is called."""
 
     url: str
     path: str
-    layout: ChunkedLayout
-    grid_limits: tuple[int | None, ...]
 
     @property
-    def address(self) -> int:
-        """Where the index begins."""
-        assert self.layout.address is not None, "what was never written has no index"
-        return self.layout.address
-
-    @property
-    def rank(self) -> int:
-        """Number of dimensions."""
-        return len(self.layout.chunk_shape)
-
-    @property
-    def chunk_nbytes(self) -> int:
-        """Size of a chunk without filters, bytes."""
-        return math.prod(self.layout.chunk_shape) * self.layout.element_nbytes
+    def title(self) -> str:
+        """What errors call it."""
+        return "structure"
 
     def damage(self, address: int, what: str) -> FormatError:
-        """The error that tells what is at ``address`` instead of a part of the index."""
+        """The error that tells what is at ``address`` instead of a part of it."""
         return FormatError(
-            f"{self.url}: the chunk index of {self.path!r} is damaged: at address {address} is {what}. Way out: fetch "
+            f"{self.url}: the {self.title} of {self.path!r} is damaged: at address {address} is {what}. Way out: fetch "
             "the file again, or leave the variable out (drop_variables)"
         )
 
@@ -80,6 +64,39 @@ class ChunkIndex:
         stored = int.from_bytes(data[-CHECKSUM_NBYTES:], "little")
         if jenkins_lookup3(data[:-CHECKSUM_NBYTES], 0) != stored:
             raise self.damage(address, f"a block of {len(data)} bytes whose checksum does not fit")
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkIndex(Structure):
+    """The index of the chunks of the dataset at ``path``, in the file at ``url``.
+
+    ``layout`` says what kind it is, and has an address; ``grid_limits`` is the number of chunks along each dimension
+    at the dataset's largest, ``None`` where it is unlimited.
+    """
+
+    layout: ChunkedLayout
+    grid_limits: tuple[int | None, ...]
+
+    @property
+    def title(self) -> str:
+        """What errors call it."""
+        return "chunk index"
+
+    @property
+    def address(self) -> int:
+        """Where the index begins."""
+        assert self.layout.address is not None, "what was never written has no index"
+        return self.layout.address
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions."""
+        return len(self.layout.chunk_shape)
+
+    @property
+    def chunk_nbytes(self) -> int:
+        """Size of a chunk without filters, bytes."""
+        return math.prod(self.layout.chunk_shape) * self.layout.element_nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +137,24 @@ def read_together(source: ByteSource, base: int, readings: Sequence[Reading[Resu
         fetched = iter(source.read_many(wanted) if wanted else [])
         sent = [(number, [next(fetched) for _ in ranges]) for number, ranges in asked]
     return [results[number] for number in range(len(readings))]
+
+
+def side_by_side(one: Reading[Result], other: Reading[Other]) -> Reading[tuple[Result, Other]]:
+    """Both results; what the two readings ask for at the same time is asked for together."""
+    readings: tuple[Reading[Any], Reading[Any]] = (one, other)
+    results: dict[int, Any] = {}
+    sent: dict[int, list[bytes] | None] = {0: None, 1: None}
+    while True:
+        asked: dict[int, list[tuple[int, int]]] = {}
+        for number, pieces in sent.items():
+            try:
+                asked[number] = next(readings[number]) if pieces is None else readings[number].send(pieces)
+            except StopIteration as stop:
+                results[number] = stop.value
+        if not asked:
+            return results[0], results[1]
+        found = iter((yield [each for ranges in asked.values() for each in ranges]))
+        sent = {number: [next(found) for _ in ranges] for number, ranges in asked.items()}
 
 
 def element_form(element_nbytes: int, filtered: bool, rank: int = 0) -> np.dtype[Any] | None:

@@ -6,7 +6,7 @@ Source: HDF5 file format specification 4.0, section IV.A.1, "Disk Format: Level 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 _HEAD_BYTES = 1024
@@ -36,14 +36,23 @@ def header_messages(read: Read, address: int) -> tuple[Message, ...]:
     None at all for a header that is not as expected: libhdf5, which has read it, knows it. Addresses and lengths have
     to be of 8 bytes in this file.
     """
+    reading = message_reading(address)
+    ranges = next(reading)
     try:
-        return tuple(_messages(read, address))
+        while True:
+            ranges = reading.send([read(start, stop) for start, stop in ranges])
+    except StopIteration as stop:
+        return tuple(stop.value)
     except (struct.error, IndexError):
         return ()
 
 
-def _messages(read: Read, address: int) -> list[Message]:
-    head = read(address, address + _HEAD_BYTES)
+def message_reading(address: int) -> Generator[list[tuple[int, int]], list[bytes], list[Message]]:
+    """The messages of the object header at ``address``: yields ranges of addresses, and is sent the bytes of each.
+
+    Blocks that are named together are asked for together. Raises struct.error or IndexError for what is no header.
+    """
+    (head,) = yield [(address, address + _HEAD_BYTES)]
     if head.startswith(b"OHDR"):
         flags = head[5]
         start = 6 + (16 if flags & _TIMES_STORED else 0) + (4 if flags & _PHASE_CHANGE_STORED else 0)
@@ -57,23 +66,29 @@ def _messages(read: Read, address: int) -> list[Message]:
         form, margin, tail = _OLD_MESSAGE, 0, 0
     block = head[start : start + nbytes]
     if len(block) < nbytes:
-        block += read(address + start + len(block), address + start + nbytes)
+        (more,) = yield [(address + start + len(block), address + start + nbytes)]
+        block += more
     messages: list[Message] = []
     blocks = [block]
-    for number, block in enumerate(blocks):
-        if number == _MOST_BLOCKS:
-            return []
-        place = 0
-        while place + form.size <= len(block):
-            kind, size, *rest = form.unpack_from(block, place)
-            place += form.size
-            body = block[place : place + size]
-            place += size
-            if kind == _CONTINUATION:
-                first, length = struct.unpack_from("<QQ", body)
-                blocks.append(read(first + margin, first + length - tail))
-            else:
-                messages.append(Message(kind, rest[0], rest[1] if len(rest) > 1 else 0, body))
+    count = 0
+    while blocks:
+        further: list[tuple[int, int]] = []
+        for block in blocks:
+            count += 1
+            if count > _MOST_BLOCKS:
+                return []
+            place = 0
+            while place + form.size <= len(block):
+                kind, size, *rest = form.unpack_from(block, place)
+                place += form.size
+                body = block[place : place + size]
+                place += size
+                if kind == _CONTINUATION:
+                    first, length = struct.unpack_from("<QQ", body)
+                    further.append((first + margin, first + length - tail))
+                else:
+                    messages.append(Message(kind, rest[0], rest[1] if len(rest) > 1 else 0, body))
+        blocks = (yield further) if further else []
     return messages
 
 

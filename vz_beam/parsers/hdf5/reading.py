@@ -52,7 +52,7 @@ def read_group(source: ByteSource, choices: Choices) -> ManifestGroup:
 def _read_at(
     source: ByteSource, path: str, choices: Choices, others: OtherFiles, problems: dict[str, str]
 ) -> ManifestGroup | tuple[ByteSource, InOtherFile]:
-    with OpenFile(source) as file:
+    with OpenFile(source, path) as file:
         return _read_open(file, path, choices, others, problems)
 
 
