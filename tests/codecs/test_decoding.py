@@ -6,6 +6,12 @@ from vz_beam.codecs.decoding import decodes_alike, decoding_of, required_package
 from vz_beam.manifests.metadata import Codec
 
 BLOSC = {"typesize": 4, "cname": "lz4", "clevel": 5, "shuffle": "shuffle", "blocksize": 0}
+
+
+def hdf5_filter(identifier: int, *values: int) -> Codec:
+    return Codec("vz_beam.hdf5_filter", {"filter": identifier, "values": list(values), "nbytes": 64})
+
+
 SAME = [
     (Codec("numcodecs.zlib", {"level": 1}), Codec("numcodecs.zlib", {"level": 9})),
     (Codec("gzip", {"level": 1}), Codec("numcodecs.gzip", {"level": 6})),
@@ -13,6 +19,11 @@ SAME = [
     (Codec("zstd", {"level": 1, "checksum": False}), Codec("zstd", {"level": 3, "checksum": True})),
     (Codec("blosc", BLOSC), Codec("blosc", {**BLOSC, "cname": "zstd", "typesize": 8, "clevel": 1})),
     (Codec("numcodecs.lzma", {"preset": 1}), Codec("numcodecs.lzma", {"preset": 9})),
+    (hdf5_filter(4, 141, 8, 32, 64), hdf5_filter(4, 13, 8, 32, 64)),
+    (hdf5_filter(32004, 1024), hdf5_filter(32004)),
+    (hdf5_filter(32008, 0, 4, 4, 64, 2), hdf5_filter(32008, 0, 3, 4, 0, 2)),
+    (hdf5_filter(32008, 0, 4, 4), hdf5_filter(32008, 0, 4, 4, 0, 0)),
+    (hdf5_filter(32026, 1, 0, 4, 64, 5, 1, 0), hdf5_filter(32026, 1, 0, 4, 64, 9, 2, 5)),
 ]
 OTHER = [
     (Codec("numcodecs.zlib", {"level": 1}), Codec("zstd", {"level": 1})),
@@ -20,6 +31,14 @@ OTHER = [
     (Codec("vz_beam.lzf", {"nbytes": 4}), Codec("vz_beam.lzf", {"nbytes": 8})),
     (Codec("numcodecs.lzma", {"format": 1}), Codec("numcodecs.lzma", {"format": 3})),
     (Codec("numcodecs.zlib"), Codec("gzip")),
+    (hdf5_filter(4, 141, 8, 32, 64), hdf5_filter(4, 169, 8, 32, 64)),
+    (hdf5_filter(4, 141, 8, 32, 64), hdf5_filter(4, 141, 16, 32, 64)),
+    (hdf5_filter(6, 0, 2, 4), hdf5_filter(6, 0, 3, 4)),
+    (hdf5_filter(32008, 0, 4, 4, 0, 2), hdf5_filter(32008, 0, 4, 4, 0, 3)),
+    (hdf5_filter(32008, 0, 4, 4, 64, 0), hdf5_filter(32008, 0, 4, 4, 0, 0)),
+    (hdf5_filter(32008, 0, 4, 4, 0, 2), hdf5_filter(32008, 0, 4, 8, 0, 2)),
+    (hdf5_filter(32013, 1, 2), hdf5_filter(32013, 1, 3)),
+    (hdf5_filter(32004), hdf5_filter(32026)),
 ]
 
 
@@ -47,3 +66,5 @@ def test_packages_beyond_zarr_and_numcodecs_are_named() -> None:
     assert required_packages(plain) == ()
     others = [Codec("vz_beam.lzf", {"nbytes": 4}), Codec("imagecodecs_szip"), Codec("numcodecs.imagecodecs_lz4h5")]
     assert required_packages([*plain, *others]) == ("imagecodecs", "vz_beam")
+    assert required_packages([hdf5_filter(4), hdf5_filter(32008)]) == ("vz_beam",)
+    assert required_packages([hdf5_filter(32026)]) == ("hdf5plugin", "vz_beam")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vz_beam.codecs.filter_names import FILTER_NAMES, HDF5_FILTER
 from vz_beam.writers.store_summary import readable_size
 
 TITLES = (
@@ -98,11 +99,15 @@ class Description:
 
 
 def codec_text(name: str, configuration: Mapping[str, Any]) -> str:
-    """A codec with its parameters, short.
+    """A codec with its parameters, short; an HDF5 filter by its name alone, since its parameters are many.
 
+    >>> codec_text("vz_beam.hdf5_filter", {"filter": 4, "values": [169, 8, 32, 512], "nbytes": 4096})
+    'szip'
     >>> codec_text("numcodecs.zlib", {"level": 4})
     'zlib(4)'
     """
+    if name == HDF5_FILTER:
+        return FILTER_NAMES.get(configuration["filter"], f"{name}({configuration['filter']})")
     parameters = ",".join(str(value) for value in configuration.values() if value is not None)
     return name.removeprefix("numcodecs.") + (f"({parameters})" if parameters else "")
 

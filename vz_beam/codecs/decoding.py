@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from vz_beam.codecs.filter_names import BITSHUFFLE, BLOSC2, HDF5_FILTER, IN_HDF5PLUGIN, LZ4, SZIP
 from vz_beam.manifests.metadata import Codec
 
 _SAME_NAMES = {
@@ -22,6 +24,10 @@ _SHUFFLE = "numcodecs.shuffle"
 _IN_ZARR = frozenset(["bytes", "vlen-utf8", "vlen-bytes", "gzip", "zstd", "blosc", "crc32c", "transpose"])
 _OWNERS = {"numcodecs": "", "vz_beam": "vz_beam", "imagecodecs": "imagecodecs"}
 """First part of a codec's name to the package that a reader must import beyond zarr and numcodecs."""
+_SZIP_DECODING = 0x20 | 0x10
+"""The options of szip that decoding asks for: prediction from the neighbour, and the order of bytes."""
+_BLOSC2_ENCODING = slice(4, 7)
+"""The values of Blosc2 that its chunks say themselves: level, shuffle and compressor."""
 
 
 def decoding_of(codecs: Iterable[Codec]) -> tuple[Codec, ...]:
@@ -39,12 +45,15 @@ def decodes_alike(one: Iterable[Codec], other: Iterable[Codec]) -> bool:
 
 
 def required_packages(codecs: Iterable[Codec]) -> tuple[str, ...]:
-    """The packages that a reader must import beyond zarr and numcodecs, sorted.
+    """The packages that a reader needs beyond zarr and numcodecs, sorted.
 
     >>> required_packages([Codec("numcodecs.zlib"), Codec("vz_beam.lzf", {"nbytes": 8})])
     ('vz_beam',)
     """
+    codecs = tuple(codecs)
     packages = {_owner(codec.name) for codec in codecs if codec.name not in _IN_ZARR}
+    if any(codec.name == HDF5_FILTER and codec.configuration["filter"] in IN_HDF5PLUGIN for codec in codecs):
+        packages.add("hdf5plugin")
     return tuple(sorted(packages - {""}))
 
 
@@ -55,7 +64,23 @@ def _decoding(codec: Codec) -> Codec:
     configuration = dict(codec.configuration)
     if name == _LZMA:
         configuration.pop("preset", None)
+    elif name == HDF5_FILTER:
+        configuration["values"] = _decoding_values(configuration["filter"], list(configuration.get("values", ())))
     return Codec(name, configuration)
+
+
+def _decoding_values(identifier: int, values: list[Any]) -> list[Any]:
+    """The values of an HDF5 filter as far as decoding asks for them."""
+    if identifier == LZ4:
+        return []  # the block size stands in the chunk
+    if identifier == BITSHUFFLE:
+        size, block, compressor = (*values[2:5], *(0, 0, 0)[max(len(values) - 2, 0) :])[:3]
+        return [size, 0 if compressor else block, compressor]  # compressed chunks say their block size
+    if identifier == BLOSC2:
+        values[_BLOSC2_ENCODING] = [0] * len(values[_BLOSC2_ENCODING])
+    elif identifier == SZIP and values:
+        values[0] &= _SZIP_DECODING
+    return values
 
 
 def _changes_nothing(codec: Codec) -> bool:

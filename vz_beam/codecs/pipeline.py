@@ -10,12 +10,14 @@ from numcodecs.compat import ensure_bytes
 from numcodecs.vlen import VLenUTF8
 from numpy.typing import NDArray
 
+from vz_beam.codecs.hdf5_filter import Hdf5FilterV2
 from vz_beam.codecs.lzf import LzfV2
 from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
 from vz_beam.manifests.zarr_v2 import array_filters, stored_dtype
 from vz_beam.manifests.zarr_v3 import ARRAY_TO_ARRAY
 
+numcodecs.registry.register_codec(Hdf5FilterV2)
 numcodecs.registry.register_codec(LzfV2)  # entry points are there only where the package is installed
 
 

@@ -158,15 +158,13 @@ def test_too_many_bytes_of_mixed_chunks_are_refused_by_name(hdf5: Hdf5File) -> N
         hdf5.parse(inline_limit_bytes=1000)
 
 
-@pytest.mark.parametrize("options", [{"scaleoffset": 0}, dict(hdf5plugin.LZ4())], ids=["scaleoffset", "lz4"])
-def test_filters_without_a_codec_are_inlined_up_to_the_limit_else_refused(
-    hdf5: Hdf5File, options: dict[str, Any]
-) -> None:
+def test_filters_without_a_codec_are_inlined_up_to_the_limit_else_refused(hdf5: Hdf5File) -> None:
     with hdf5.write() as file:
-        file.create_dataset("v", data=SMOOTH, chunks=(32, 64), **options)
+        # The size of what LZ4 gets is not in the header.
+        file.create_dataset("v", data=SMOOTH, chunks=(32, 64), scaleoffset=0, **hdf5plugin.LZ4())
     manifest = hdf5.checked().arrays["v"].manifest
     assert (manifest.locations, len(manifest.inlined)) == ((), 2)
-    with pytest.raises(UnsupportedError, match=r"/v: it is compressed by (scaleoffset|LZ4) \(HDF5 filter \d+\)"):
+    with pytest.raises(UnsupportedError, match="/v: it is compressed by LZ4 behind another compressor"):
         hdf5.parse(inline_limit_bytes=100)
 
 

@@ -21,7 +21,7 @@ from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
 from vz_beam.parsers.hdf5.dimensions import DatasetDimensions
 from vz_beam.parsers.hdf5.file import OpenFile
-from vz_beam.parsers.hdf5.filters import FilterPipeline, filter_pipeline
+from vz_beam.parsers.hdf5.filters import FilterPipeline, filter_pipeline, keeps_size, may_crash
 from vz_beam.parsers.hdf5.groups import FoundDataset
 from vz_beam.parsers.hdf5.inline import inlined_chunks, inlined_strings
 from vz_beam.parsers.hdf5.layout import (
@@ -107,6 +107,8 @@ def manifest_array(
         return ManifestArray(metadata, ChunkManifest.from_inlined(grid.grid_shape, chunks))
     if layout == h5d.CHUNKED:
         pipeline = filter_pipeline(described.plist, metadata.chunk_nbytes, metadata.dtype.itemsize)
+        if stored is not None and len(stored):
+            pipeline = pipeline.without_unused(int(np.bitwise_and.reduce(stored.masks)))
         if pipeline.codecs and not kind.conversion:
             metadata = replace(metadata, codecs=pipeline.codecs)
     elif grid.size:
@@ -231,7 +233,7 @@ def _placed(
             if not other.all() or len(np.unique(stored.masks)) > 1 or not stored.masks[0]:
                 raise
             # Too much to inline, and all alike: the array has only the filters that its chunks went through.
-            metadata = replace(metadata, codecs=_applied(storage.pipeline.codecs, int(stored.masks[0])))
+            metadata = replace(metadata, codecs=storage.pipeline.applied(int(stored.masks[0])))
         else:
             stored = without(stored, other)
     return ManifestArray(metadata, _manifest(url, grid_shape, stored, inlined))
@@ -246,17 +248,19 @@ def otherwise_encoded(storage: DatasetStorage, metadata: ArrayMetadata, stored: 
     codecs = storage.pipeline.codecs
     other = np.zeros(len(stored), dtype=bool)
     for mask in np.unique(stored.masks).tolist() if stored.masks.any() else ():
-        if mask and not decodes_alike(_applied(codecs, mask), codecs):
+        if mask and not decodes_alike(storage.pipeline.applied(mask), codecs):
             other |= stored.masks == mask
     if not codecs or not any(map(storage.grid.is_partial, range(metadata.ndim))):
         return other
     # HDF5 can leave the filters out of partial edge chunks alone, and no mask tells (layout flag
     # DONT_FILTER_PARTIAL_BOUND_CHUNKS). Such a chunk has exactly its raw size, which is rare otherwise.
     suspects = (stored.lengths == metadata.chunk_nbytes) & (stored.masks == 0)
-    if not suspects.any() or (all(codec.name == "numcodecs.shuffle" for codec in codecs) and not _may_skip(storage)):
+    if not suspects.any() or (all(map(keeps_size, codecs)) and not _may_skip(storage)):
         return other
+    may_try = not any(map(may_crash, codecs))
     for row in np.flatnonzero(suspects).tolist():
-        other[row] = _is_partial(metadata, int(stored.numbers[row])) and not _decodes(storage, metadata, stored, row)
+        is_partial = _is_partial(metadata, int(stored.numbers[row]))
+        other[row] = is_partial and not (may_try and _decodes(storage, metadata, stored, row))
     return other
 
 
@@ -285,10 +289,6 @@ def _decodes(storage: DatasetStorage, metadata: ArrayMetadata, stored: StoredChu
     except Exception:  # any way in which a codec fails is the answer
         return False
     return decoded[tuple(slice(0, n) for n in expected.shape)].tobytes() == expected.astype(metadata.dtype).tobytes()
-
-
-def _applied(codecs: tuple[Codec, ...], mask: int) -> tuple[Codec, ...]:
-    return tuple(codec for bit, codec in enumerate(codecs) if not mask >> bit & 1)
 
 
 def _manifest(url: str, grid_shape: tuple[int, ...], stored: StoredChunks, inlined: dict[int, bytes]) -> ChunkManifest:

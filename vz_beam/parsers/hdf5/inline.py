@@ -10,6 +10,7 @@ import numpy as np
 from h5py import h5d
 from numpy.typing import NDArray
 
+from vz_beam.codecs.hdf5_library import load_filter
 from vz_beam.codecs.pipeline import encode_chunk
 from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.metadata import ArrayMetadata
@@ -39,12 +40,15 @@ def inlined_chunks(
     rank = len(dataset.shape)
     chunks: dict[int, bytes] = {}
     total = 0
+    missing = _missing_filters(did)
     for number in numbers:
         where = _chunk_slices(metadata, number)
         try:
             decoded = dataset[where[:rank]] if rank else dataset[()]
         except OSError as error:
-            raise UnsupportedError(f"{reason}, and libhdf5 does not decode it here either: {error}") from error
+            raise UnsupportedError(
+                f"{reason}, and libhdf5 does not decode it here either: {missing or error}"
+            ) from error
         values = _fitted(decoded, metadata, where)
         chunks[number] = encode_chunk(metadata, values)
         total += len(chunks[number])
@@ -72,6 +76,18 @@ def inlined_strings(did: h5d.DatasetID, metadata: ArrayMetadata, limit_bytes: in
     data = encode_chunk(metadata, texts.astype(VARIABLE_STRING))
     _check(len(data), limit_bytes, reason)
     return {0: data}
+
+
+def _missing_filters(did: h5d.DatasetID) -> str:
+    """Why libhdf5 cannot decode the dataset even with the filters of hdf5plugin, or nothing."""
+    plist = did.get_create_plist()
+    missing: list[str] = []
+    for number in range(plist.get_nfilters()):
+        try:
+            load_filter(plist.get_filter(number)[0])
+        except UnsupportedError as error:
+            missing.append(str(error))
+    return "; ".join(missing)
 
 
 def _check(nbytes: int, limit_bytes: int, reason: str) -> None:
