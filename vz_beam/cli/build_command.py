@@ -18,7 +18,7 @@ from vz_beam.storage.glob_match import has_magic
 from vz_beam.storage.glob_pattern import pattern_from_glob
 from vz_beam.storage.listing import list_files
 from vz_beam.transforms.building import build
-from vz_beam.writers.failures import FILE_NAME
+from vz_beam.writers.left_out import FAILURES
 
 CHOICES = (
     *("loadable_variables", "drop_variables", "group", "errors", "attempts", "max_concurrency"),
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"  open with   {how_to_open(store)}")
     if not summary.failures:
         return ALL_WELL
-    print(f"  failures    {len(summary.failures):,}, all of them in {os.path.join(os.path.dirname(store), FILE_NAME)}")
+    print(f"  failures    {len(summary.failures):,}, all of them in {os.path.join(os.path.dirname(store), FAILURES)}")
     return SOME_FILES_FAILED
 
 
