@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.mixed_files import BAD, write_mixed_file, write_mixed_series
 from vz_beam.cli.build_command import named_parser, pattern_of
 from vz_beam.errors import InputError
 
@@ -146,3 +147,46 @@ def test_parsers_are_named_by_format_or_class() -> None:
     assert named_parser("hdf5") is named_parser("HDFParser")
     with pytest.raises(InputError, match="hdf5"):
         named_parser("nope")
+
+
+def test_what_references_cannot_express_is_refused_in_the_words_of_the_command(vz_beam: Any, tmp_path: Path) -> None:
+    write_mixed_series(tmp_path)
+    build = ("build", "part_*.h5", "store.parquet", "--concat-dim", "time", "--no-progress")
+    refused = vz_beam(*build)
+    assert (refused.code, refused.out) == (1, "")
+    for words in (*BAD, "REFERENCE", "(--drop-variables links,pairs,ragged)", "(--unsupported skip)"):
+        assert words in refused.err
+    assert "drop_variables" not in refused.err
+    dropped = vz_beam(*build, "--drop-variables", "links,pairs,ragged")
+    assert (dropped.code, dropped.err) == (0, "")
+    assert "skipped" not in dropped.out
+    for command in (("--group", "below", "--drop-variables", "below/ragged"), ("--drop-variables", "links")):
+        ended = vz_beam("build", "part_0.h5", "below.json", "--no-progress", *command)
+        assert ended.code == (0 if "--group" in command else 1)
+        assert ("--drop-variables pairs,ragged" in ended.err) == (ended.code == 1)
+
+
+def test_skipped_variables_are_shown_in_a_line_each_and_the_store_is_well(vz_beam: Any, tmp_path: Path) -> None:
+    write_mixed_series(tmp_path)
+    build = ("build", "part_*.h5", "store.parquet", "--concat-dim", "time", "--no-progress", "--unsupported", "skip")
+    ended = vz_beam(*build)
+    assert (ended.code, ended.err) == (0, "")
+    shown = [line for line in ended.out.splitlines() if line.startswith(("  skipped ", "  left out "))]
+    assert [line.split(":")[0] for line in shown[:3]] == [f"  skipped     '{name}'" for name in BAD]
+    assert f"(in 3 inputs, the first is file://{tmp_path}/part_0.h5)" in shown[0]
+    assert shown[3:] == ["  left out    3 skipped, those of each file in skipped.jsonl"]
+    assert len((tmp_path / "skipped.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_file_that_fails_for_its_variables_is_a_line_in_the_words_of_the_command(
+    vz_beam: Any, tmp_path: Path
+) -> None:
+    write_mixed_series(tmp_path)
+    write_mixed_file(tmp_path / "part_0.h5", 0, bad=())
+    build = ("build", "part_*.h5", "store.json", "--concat-dim", "time", "--no-progress", "--errors", "collect")
+    ended = vz_beam(*build)
+    assert ended.code == 3
+    failed = [line for line in ended.out.splitlines() if line.startswith("  failed ")]
+    assert len(failed) == 2
+    assert "* ragged: values of variable-length arrays" in failed[0]
+    assert "(--unsupported skip)" in failed[0]

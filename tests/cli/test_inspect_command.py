@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.mixed_files import BAD, write_mixed_file
 from vz_beam.cli.described_arrays import table
 
 
@@ -117,3 +118,20 @@ def test_columns_of_numbers_align_to_the_right() -> None:
         "air                7",
         "humidity          12",
     ]
+
+
+def test_variables_that_references_cannot_express_are_shown_beside_the_others(vz_beam: Any, tmp_path: Path) -> None:
+    path = write_mixed_file(tmp_path / "mixed.h5")
+    found = described(vz_beam, path)
+    assert set(found["arrays"]) == {"time", "t", "below/good"}
+    assert list(found["skipped"]) == [*BAD, "below/ragged"]
+    assert "REFERENCE" in found["skipped"]["links"]
+    assert list(described(vz_beam, path, "--group", "below")["skipped"]) == ["below/ragged"]
+    text = vz_beam("inspect", path).out
+    assert "\nskipped, as references cannot express them" in text
+    assert "\n  below/ragged: values of variable-length arrays" in text
+
+
+def test_a_file_without_such_variables_says_nothing_of_them(vz_beam: Any, grouped: Path) -> None:
+    assert described(vz_beam, grouped)["skipped"] == {}
+    assert "skipped" not in vz_beam("inspect", grouped).out

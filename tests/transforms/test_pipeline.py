@@ -180,6 +180,7 @@ def test_a_mismatch_keeps_its_list(workers: int, files: list[str], tmp_path: Pat
     with pytest.raises(MismatchError) as caught:
         vz_beam.build(files, tmp_path / "store.parquet", concat_dim="time", workers=workers, progress=False)
     assert len(caught.value.disagreements) >= 2
+    assert len(set(caught.value.disagreements)) == len(caught.value.disagreements)
     assert any("0.1" in text and "0.5" in text and "day_1.nc" in text for text in caught.value.disagreements)
 
 

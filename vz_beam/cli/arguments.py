@@ -10,7 +10,7 @@ from typing import Any
 DESCRIPTION = "Archives of scientific files as one virtual Zarr store: references are written, data is not copied."
 EXIT_CODES = """\
 exit codes:
-  0    all is well
+  0    all is well; what --unsupported skip left out is in the summary
   1    the input is at fault, or the run failed; no store was made visible
   2    the command was wrong: an option, a pattern, a name
   3    the store was written without some files, which failed (--errors collect)
@@ -66,8 +66,13 @@ def _add_build(commands: Any) -> None:
     parser.add_argument(
         "--errors", choices=("raise", "collect"), help="collect: go on past files that fail, and list them"
     )
+    parser.add_argument(
+        "--unsupported",
+        choices=("raise", "skip"),
+        help="skip: leave out variables that references cannot express, and list them",
+    )
     parser.add_argument("--loadable-variables", type=_names, metavar="A,B", help="read now, instead of referencing")
-    parser.add_argument("--drop-variables", type=_names, metavar="A,B", help="leave out")
+    parser.add_argument("--drop-variables", type=_names, metavar="A,B", help="leave out, by name or path")
     parser.add_argument("--group", metavar="PATH", help="the group of each file (default: the root)")
     parser.add_argument("--parser", metavar="NAME", help="of the files (default: by their content)")
     parser.add_argument(

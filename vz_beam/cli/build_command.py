@@ -11,6 +11,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from vz_beam.cli.command import ALL_WELL, SOME_FILES_FAILED
+from vz_beam.cli.option_words import in_option_words
 from vz_beam.errors import InputError
 from vz_beam.parsers.parser import Parser, known_parsers
 from vz_beam.patterns.file_names import pattern_from_names
@@ -18,10 +19,10 @@ from vz_beam.storage.glob_match import has_magic
 from vz_beam.storage.glob_pattern import pattern_from_glob
 from vz_beam.storage.listing import list_files
 from vz_beam.transforms.building import build
-from vz_beam.writers.failures import FILE_NAME
+from vz_beam.writers.left_out import FAILURES, SKIPPED
 
 CHOICES = (
-    *("loadable_variables", "drop_variables", "group", "errors", "attempts", "max_concurrency"),
+    *("loadable_variables", "drop_variables", "group", "errors", "unsupported", "attempts", "max_concurrency"),
     *("chunks_per_shard", "order_by", "mode", "format", "source_storage_options", "target_storage_options"),
 )
 """Options that go to ``build`` under their own names, where they are given."""
@@ -46,11 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
         progress=not arguments.no_progress,
         **choices,
     )
-    print(summary)
+    print(in_option_words(str(summary), vars(arguments)))
     print(f"  open with   {how_to_open(store)}")
+    folder = os.path.dirname(store)
+    if summary.skipped:
+        print(f"  left out    {len(summary.skipped):,} skipped, those of each file in {os.path.join(folder, SKIPPED)}")
     if not summary.failures:
         return ALL_WELL
-    print(f"  failures    {len(summary.failures):,}, all of them in {os.path.join(os.path.dirname(store), FILE_NAME)}")
+    print(f"  failures    {len(summary.failures):,}, all of them in {os.path.join(folder, FAILURES)}")
     return SOME_FILES_FAILED
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 
 from vz_beam.cli.arguments import parse_arguments
 from vz_beam.cli.interrupts import interruptible
+from vz_beam.cli.option_words import in_option_words
 from vz_beam.cli.quiet import quiet
 from vz_beam.errors import InputError, VzBeamError
 
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return INTERRUPTED
             if arguments.traceback:
                 traceback.print_exc()
-            _say(f"error: {describe(error)}")
+            _say(f"error: {in_option_words(describe(error), vars(arguments))}")
             return WRONG_USAGE if isinstance(error, InputError) else FAILED
     return code
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vz_beam.codecs.filter_names import FILTER_NAMES, HDF5_FILTER
+from vz_beam.combine.skipped import one_line
 from vz_beam.writers.store_summary import readable_size
 
 TITLES = (
@@ -69,22 +70,29 @@ class Description:
         title: lines of (what, value) about the whole.
         arrays: in order.
         files: distinct files that the references point at.
+        skipped: reasons by path of the variables of a file that references cannot express.
     """
 
     title: Mapping[str, Any]
     arrays: tuple[DescribedArray, ...]
     files: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON has it."""
-        return {**self.title, "arrays": [asdict(array) for array in self.arrays], "files": list(self.files)}
+        arrays = [asdict(array) for array in self.arrays]
+        return {**self.title, "arrays": arrays, "skipped": dict(self.skipped), "files": list(self.files)}
 
     def __str__(self) -> str:
         total = self._total()
         rows = [_row(array) for array in self.arrays]
         width = max(map(len, self.title), default=0)
         lines = [f"{name:<{width}}{_GAP}{value}" for name, value in self.title.items() if value is not None]
-        return "\n".join([*lines, "", *table([TITLES, *rows, total])])
+        lines += ["", *table([TITLES, *rows, total])]
+        if self.skipped:
+            lines += ["", "skipped, as references cannot express them (vz-beam build does so with --unsupported skip)"]
+            lines += [f"  {path}: {one_line(reason)}" for path, reason in self.skipped.items()]
+        return "\n".join(lines)
 
     def _total(self) -> tuple[str, ...]:
         arrays = self.arrays

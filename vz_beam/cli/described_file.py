@@ -13,7 +13,7 @@ from vz_beam.errors import InputError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.metadata import ArrayMetadata
-from vz_beam.parsers.parser import find_parser
+from vz_beam.parsers.parser import SkippingParser, find_parser
 from vz_beam.storage.byte_source import ByteSource, open_source
 from vz_beam.writers.store_summary import readable_size
 
@@ -27,7 +27,7 @@ def describe_file(url: str, group: str | None = None, storage_options: Mapping[s
     source = open_source(url, storage_options)
     try:
         parser = find_parser(source)
-        root = parser.parse(source)
+        root = (parser.skipping() if isinstance(parser, SkippingParser) else parser).parse(source)
         prefix = (group or "").strip("/")
         found = [(path, node) for path, node in root.walk() if _is_below(path, prefix)]
         if not found:
@@ -43,7 +43,8 @@ def describe_file(url: str, group: str | None = None, storage_options: Mapping[s
             "groups": ", ".join(path for path, _ in found if path) or None,
             "attributes": len(found[0][1].attributes),
         }
-        return Description(title, arrays, _files(node for _, node in found))
+        skipped = {path: reason for path, reason in root.skipped.items() if _is_below(path, prefix)}
+        return Description(title, arrays, _files(node for _, node in found), skipped)
     finally:
         source.close()
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from vz_beam.combine.attributes import AttributeUnion
 from vz_beam.combine.schema import Facts, FailedInput, InputSchema, LoadedValues, Witness
+from vz_beam.combine.skipped import SkippedInput
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.patterns.index import Index
 from vz_beam.patterns.keys import Key
@@ -48,6 +49,7 @@ class SchemaAccumulator:
         "representatives",
         "signatures",
         "sizes",
+        "skipped",
         "values",
     )
 
@@ -64,6 +66,8 @@ class SchemaAccumulator:
         """Each distinct list of variables once, since inputs have few."""
         self.failed: dict[tuple[int, ...], str] = {}
         """What went wrong by the numbers of each input that could not be opened."""
+        self.skipped: dict[tuple[str, ...], SkippedInput] = {}
+        """The first input of each distinct list of variables that were left out: inputs have few such lists."""
         self.lengths: dict[tuple[str, str], dict[int, dict[int, Witness]]] = {}
         """Lengths by group and dimension, then by number (-1 for dimensions that are not the pattern's)."""
         self.facts: dict[str, dict[Facts, Witness]] = {}
@@ -115,6 +119,18 @@ class SchemaAccumulator:
         self.failed[failure.index.numbers] = min(self.failed.get(failure.index.numbers, text), text)
         return self
 
+    def skip(self, skipped: SkippedInput) -> SchemaAccumulator:
+        """Take in what was left out of one input; returns the accumulator."""
+        paths = tuple(skipped.reasons)
+        known = self.skipped.get(paths)
+        if known is None or skipped.rank < known.rank:
+            self.skipped[paths] = skipped
+        return self
+
+    def first_skipped(self) -> list[SkippedInput]:
+        """The inputs of ``skipped`` in the pattern's order."""
+        return sorted(self.skipped.values(), key=lambda skipped: skipped.rank)
+
     def merge(self, other: SchemaAccumulator) -> SchemaAccumulator:
         """Take in all that another accumulator knows, which stays as it is; returns the accumulator."""
         for dim, operation in other.operations.items():
@@ -124,6 +140,8 @@ class SchemaAccumulator:
             self._add_presence(numbers, presence)
         for numbers, text in other.failed.items():
             self.failed[numbers] = min(self.failed.get(numbers, text), text)
+        for skipped in other.skipped.values():
+            self.skip(skipped)
         for where, by_number in other.lengths.items():
             for number, variants in by_number.items():
                 for length, witness in variants.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vz_beam.combine.accumulator import Presence, SchemaAccumulator
 from vz_beam.combine.loaded import describe_difference
 from vz_beam.combine.schema import LoadedValues, Witness
+from vz_beam.combine.skipped import SkippedInput, one_line
 
 MOST_LISTED = 20
 """Variants of one fact that an error lists; an archive whose every file is packed its own way has thousands."""
@@ -77,6 +78,12 @@ def _absent_variables(gathered: SchemaAccumulator) -> list[str]:
         variants = lists.setdefault(part, {})
         if presence.paths not in variants or presence < variants[presence.paths]:
             variants[presence.paths] = presence
+    skipped: dict[tuple[tuple[int, ...], tuple[str, ...]], dict[str, SkippedInput]] = {}
+    for skip in gathered.first_skipped():
+        if (skipper := gathered.present.get(skip.index.numbers)) is not None:
+            part = tuple(skip.index.numbers[axis] for axis in merge_axes)
+            for path in skip.reasons:
+                skipped.setdefault((part, skipper.paths), {}).setdefault(path, skip)
     found = []
     for part, variants in sorted(lists.items()):
         for presence in sorted(variants.values()):
@@ -86,7 +93,10 @@ def _absent_variables(gathered: SchemaAccumulator) -> list[str]:
         for presence in sorted(variants.values()):
             for path in sorted(everything.difference(presence.paths)):
                 holder = holders[part, path].witness.label
-                found.append(f"variable {path!r} is in {holder} and not in {presence.witness.label}")
+                absent = presence.witness.label
+                if (known := skipped.get((part, presence.paths), {}).get(path)) is not None:
+                    absent = f"{known.url}, where it was skipped: {one_line(known.reasons[path])}"
+                found.append(f"variable {path!r} is in {holder} and not in {absent}")
     return found
 
 

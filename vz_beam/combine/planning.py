@@ -17,6 +17,7 @@ from vz_beam.combine.agreement import disagreements
 from vz_beam.combine.layout import CHUNKS_PER_SHARD, ArrayLayout, Layout
 from vz_beam.combine.loaded import check_positions, encode_values, join_values
 from vz_beam.combine.schema import join_path
+from vz_beam.combine.skipped import one_line, skipped_variables
 from vz_beam.errors import CombineError, HolesError, MismatchError
 from vz_beam.manifests.metadata import Attributes
 
@@ -38,12 +39,19 @@ def plan_layout(
     Raises:
         MismatchError: inputs that disagree; every disagreement with both files and both values.
         HolesError: inputs that the pattern promises and that did not arrive.
-        CombineError: no input at all.
+        CombineError: no input at all, or none with a variable that was not skipped.
     """
     if not gathered.present:
         failures = [gathered.failed[key] for key in sorted(gathered.failed)]
         why = f"all {len(failures)} failed: {'; '.join(failures[:3])}" if failures else "the pattern is empty"
         raise CombineError(f"there is no input to combine, {why}")
+    if gathered.skipped and not gathered.representatives:
+        found = skipped_variables(gathered.first_skipped())
+        variables = "; ".join(f"{one.path!r} (such as in {one.url}): {one_line(one.reason)}" for one in found)
+        raise CombineError(
+            f"there is nothing to combine, every variable of the inputs was skipped: {variables}. "
+            "Way out: leave these files out"
+        )
     numbers = _complete_numbers(gathered)
     if problems := disagreements(gathered):
         raise MismatchError(tuple(problems))

@@ -14,6 +14,7 @@ from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
 from vz_beam.combine.placing import place, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import nodes_of, schema_of, virtual_array
+from vz_beam.combine.skipped import skipped_in
 from vz_beam.errors import InputError
 from vz_beam.patterns.index import Index
 from vz_beam.writers.dataset_references import kerchunk_dict
@@ -38,6 +39,11 @@ class _VirtualAccessor:
                 array = virtual_array(variable)
                 total += variable.nbytes if array is None else array.manifest.nbytes
         return total
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Reasons by path of the variables that were left out when the file was opened (``unsupported="skip"``)."""
+        return skipped_in(self._data)
 
     def nrefs(self) -> int:
         """Number of references, inlined chunks included and missing chunks left out."""

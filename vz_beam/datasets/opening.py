@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import xarray as xr
 
+from vz_beam.combine.schema import join_path
 from vz_beam.datasets.virtual_variables import virtual_dataset
-from vz_beam.errors import InputError
+from vz_beam.errors import InputError, UnsupportedError
 from vz_beam.manifests.group import ManifestGroup
-from vz_beam.parsers.parser import find_parser
+from vz_beam.parsers.parser import SkippingParser, find_parser
+from vz_beam.parsers.refusal import unsupported_variables
 from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource, open_source
 
@@ -32,6 +35,7 @@ def open_virtual_dataset(
     *,
     group: str | None = None,
     storage_options: StorageOptions | None = None,
+    unsupported: str | None = None,
 ) -> xr.Dataset:
     """A dataset of one group of the file at ``url``, whose variables are references.
 
@@ -39,12 +43,15 @@ def open_virtual_dataset(
         url: a URL, or a local path.
         registry: an object store registry; ``None`` makes a store from the URL.
         parser: ``None`` finds one by content, then by name.
-        drop_variables: names to leave out, or one name.
+        drop_variables: names to leave out, or one name; paths from the root of the file count as well.
         loadable_variables: names to load, or one name, instead of the default, which is the one-dimensional
             dimension coordinates; ``[]`` loads nothing. Loaded variables are decoded, virtual ones never are.
         decode_times: as in :func:`xarray.open_dataset`, for the loaded variables.
         group: path of a group; ``None`` is the root.
         storage_options: for the store that serves the URL, in its words.
+        unsupported: what to do with variables that references cannot express: ``"raise"`` one error that names all of
+            them, or ``"skip"`` them and list them in ``ds.vz.skipped``; ``None`` is as the parser says, which raises
+            unless told otherwise. Only variables of the group count.
 
     Raises:
         SourceNotFoundError: no file at ``url``.
@@ -52,15 +59,17 @@ def open_virtual_dataset(
         UnsupportedError: variables that references cannot express; all of them are named.
         InputError: names that the file does not have.
     """
-    with _opened(url, registry, parser, storage_options, drop_variables) as (root, source, open_location):
-        node = _subgroup(root, group, source.url)
+    with _opened(url, registry, parser, group, storage_options, unsupported) as opened:
+        drop = _names(drop_variables) or []
+        here = [path for path in opened.skipped if "/" not in path]
         return virtual_dataset(
-            node,
-            open_location,
-            url=source.url,
-            drop_variables=_names(drop_variables) or (),
+            opened.node,
+            opened.open_location,
+            url=opened.url,
+            drop_variables=opened.names_at("", drop),
             loadable_variables=_names(loadable_variables),
             decode_times=decode_times,
+            skipped=opened.left_out(here, drop),
         )
 
 
@@ -74,30 +83,68 @@ def open_virtual_datatree(
     decode_times: bool | None = None,
     group: str | None = None,
     storage_options: StorageOptions | None = None,
+    unsupported: str | None = None,
 ) -> xr.DataTree:
     """All groups of the file at ``url`` as a tree; arguments and errors as in :func:`open_virtual_dataset`.
 
     ``drop_variables`` and ``loadable_variables`` are names or paths (``"forecast/air"``), and count in every group.
     """
-    with _opened(url, registry, parser, storage_options, drop_variables) as (root, source, open_location):
-        node = _subgroup(root, group, source.url)
-        dropped, loadable = _names(drop_variables) or (), _names(loadable_variables)
+    with _opened(url, registry, parser, group, storage_options, unsupported) as opened:
+        drop, loadable = _names(drop_variables) or [], _names(loadable_variables)
+        skipped = opened.left_out(opened.skipped, drop)
         tree = {}
-        for path, part in node.walk():
-            here = {name.rpartition("/")[2] for name in dropped if name.rpartition("/")[0] in ("", path)}
+        for path, part in opened.node.walk():
             load = None
             if loadable is not None:
-                load = [n.rpartition("/")[2] for n in loadable if n.rpartition("/")[0] in ("", path)]
-                load = [name for name in load if name in part.arrays]
+                load = [name for name in opened.names_at(path, loadable) if name in part.arrays]
             tree[f"/{path}"] = virtual_dataset(
                 part,
-                open_location,
-                url=source.url,
-                drop_variables=here,
+                opened.open_location,
+                url=opened.url,
+                drop_variables=opened.names_at(path, drop),
                 loadable_variables=load,
                 decode_times=decode_times,
+                skipped={_last(name): reason for name, reason in skipped.items() if _parent(name) == path},
             )
         return xr.DataTree.from_dict(tree)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A group of an open file.
+
+    Args:
+        url: of the file.
+        path: of the group in the file, ``""`` for the root.
+        node: the group.
+        skipped: reasons by path from the group, of what references cannot express.
+        refuses: whether that is an error.
+        open_location: gives the byte source of a URL.
+    """
+
+    url: str
+    path: str
+    node: ManifestGroup
+    skipped: Mapping[str, str]
+    refuses: bool
+    open_location: Callable[[str], ByteSource]
+
+    def names_at(self, path: str, names: Iterable[str]) -> list[str]:
+        """Those of ``names`` that count in the group at ``path`` from this one, and their last parts only."""
+        places = ("", path, join_path(self.path, path).strip("/"))
+        stripped = (name.strip("/") for name in names)
+        return [_last(name) for name in stripped if _parent(name) in places]
+
+    def left_out(self, paths: Iterable[str], drop: Sequence[str]) -> dict[str, str]:
+        """Reasons by path of those ``paths`` that are not dropped anyway.
+
+        Raises:
+            UnsupportedError: there are some, and they are refused.
+        """
+        kept = {p: self.skipped[p] for p in paths if _last(p) not in self.names_at(_parent(p), drop)}
+        if kept and self.refuses:
+            raise unsupported_variables(self.url, {join_path(self.path, path): why for path, why in kept.items()})
+        return kept
 
 
 @contextmanager
@@ -105,10 +152,12 @@ def _opened(
     url: str | os.PathLike[str],
     registry: Any,
     parser: Any,
+    group: str | None,
     storage_options: StorageOptions | None,
-    drop_variables: Iterable[str] | str | None,
-) -> Any:
-    """(root group, source, opener of locations); everything that was opened is closed at the end."""
+    unsupported: str | None,
+) -> Iterator[_Opened]:
+    """The group that was asked for; everything that was opened is closed at the end."""
+    check_unsupported(unsupported)
     source: ByteSource = open_source(url, storage_options, registry)
     values = source
     if source.local_path is None:
@@ -126,14 +175,37 @@ def _opened(
     try:
         if parser is None:
             parser = find_parser(source)
-        yield _parse(parser, source, registry), source, open_location
+        root = _parse(parser, source, registry)
+        path = (group or "").strip("/")
+        prefix = f"{path}/" if path else ""
+        skipped = {p.removeprefix(prefix): why for p, why in root.skipped.items() if p.startswith(prefix)}
+        node = _subgroup(root, path, source.url)
+        yield _Opened(source.url, path, node, skipped, is_refused(parser, unsupported), open_location)
     finally:
         source.close()
         for opened in sources.values():
             opened.close()
 
 
+def is_refused(parser: Any, unsupported: str | None) -> bool:
+    """Whether variables that references cannot express are an error; ``None`` leaves that to the parser."""
+    return (unsupported or getattr(parser, "unsupported", "raise")) == "raise"
+
+
+def check_unsupported(unsupported: str | None) -> None:
+    """Refuses all but the two choices and ``None``.
+
+    Raises:
+        InputError: another value.
+    """
+    if unsupported not in (None, "raise", "skip"):
+        raise InputError(f'unsupported={unsupported!r}: it is "raise" or "skip"')
+
+
 def _parse(parser: Any, source: ByteSource, registry: Any) -> ManifestGroup:
+    if isinstance(parser, SkippingParser):
+        # what matters is known here: variables that are dropped, or of other groups, are nobody's problem
+        parser = parser.skipping()
     if hasattr(parser, "parse"):
         group = parser.parse(source)
     elif isinstance(parser, Callable):  # type: ignore[arg-type]  # a parser of VirtualiZarr's calling convention
@@ -145,14 +217,27 @@ def _parse(parser: Any, source: ByteSource, registry: Any) -> ManifestGroup:
     return group
 
 
-def _subgroup(root: ManifestGroup, group: str | None, url: str) -> ManifestGroup:
-    node = root
-    for name in (group or "").strip("/").split("/"):
-        if name and name not in node.groups:
-            known = [path for path, _ in root.walk() if path]
-            raise InputError(f"{url} has no group {group!r}; its groups are {known or 'none but the root'}")
-        node = node.groups[name] if name else node
+def _subgroup(root: ManifestGroup, path: str, url: str) -> ManifestGroup:
+    node, walked = root, ""
+    for name in filter(None, path.split("/")):
+        walked = join_path(walked, name)
+        if walked in root.skipped:
+            raise UnsupportedError(
+                f"{url}: group {path!r} cannot be opened, {walked!r} is in its way: {root.skipped[walked]}"
+            )
+        if name not in node.groups:
+            known = [known for known, _ in root.walk() if known]
+            raise InputError(f"{url} has no group {path!r}; its groups are {known or 'none but the root'}")
+        node = node.groups[name]
     return node
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _names(names: Iterable[str] | str | None) -> list[str] | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import xarray as xr
 from xarray.indexes import PandasIndex
 
 from vz_beam.combine.schema import virtual_array
+from vz_beam.combine.skipped import SKIPPED_KEY
 from vz_beam.errors import InputError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
@@ -25,6 +27,7 @@ def virtual_dataset(
     drop_variables: Iterable[str] = (),
     loadable_variables: Iterable[str] | None = None,
     decode_times: bool | None = None,
+    skipped: Mapping[str, str] = MappingProxyType({}),
 ) -> xr.Dataset:
     """The arrays of one group as a dataset.
 
@@ -35,6 +38,7 @@ def virtual_dataset(
         drop_variables: names to leave out.
         loadable_variables: names to load; ``None`` loads one-dimensional dimension coordinates.
         decode_times: as in :func:`xarray.open_dataset`, for the loaded variables.
+        skipped: reasons by name of variables that were left out, for messages and as ``encoding["skipped"]``.
 
     Raises:
         InputError: a name in ``loadable_variables`` that the group does not have.
@@ -47,8 +51,10 @@ def virtual_dataset(
     else:
         names = list(dict.fromkeys(loadable_variables))
         if unknown := [name for name in names if name not in variables and name not in dropped]:
+            reasons = "".join(f" ({name!r} was skipped: {skipped[name]})" for name in unknown if name in skipped)
             raise InputError(
-                f"{url}: loadable_variables names {unknown}, and the file has {sorted(variables)}: correct the names"
+                f"{url}: loadable_variables names {unknown}, and the file has {sorted(variables)}{reasons}: "
+                "correct the names"
             )
         names = [name for name in names if name in variables]
     values = read_values({name: arrays[name] for name in names}, open_location)
@@ -71,6 +77,8 @@ def virtual_dataset(
         attrs=attributes,
     )
     dataset.encoding["source"] = url
+    if skipped:
+        dataset.encoding[SKIPPED_KEY] = dict(skipped)
     return dataset
 
 

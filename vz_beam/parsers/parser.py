@@ -43,6 +43,20 @@ class Parser(Protocol):
         ...
 
 
+@runtime_checkable
+class SkippingParser(Parser, Protocol):
+    """A parser that can leave out what references cannot express, and list it in ``ManifestGroup.skipped``."""
+
+    @property
+    def unsupported(self) -> str:
+        """``"raise"`` where ``parse`` refuses the file, naming all such variables; ``"skip"`` where it lists them."""
+        ...
+
+    def skipping(self) -> Parser:
+        """The same parser with ``unsupported="skip"``."""
+        ...
+
+
 class CallableParser:
     """Gives a parser the call that VirtualiZarr's parsers have."""
 

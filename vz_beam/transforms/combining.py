@@ -16,6 +16,7 @@ from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
 from vz_beam.combine.placing import InputReferences, place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import FailedInput, InputSchema, schema_of
+from vz_beam.combine.skipped import SkippedInput, skipped_inputs
 from vz_beam.errors import InputError
 
 HELD_CHUNKS = 1_000_000
@@ -23,11 +24,12 @@ HELD_CHUNKS = 1_000_000
 
 
 class Combined(NamedTuple):
-    """The two streams of combining; they go into ``WriteReferences`` as they are."""
+    """The two streams of combining, and what was left out; they go into ``WriteReferences`` as they are."""
 
     layout: PCollection[Layout]
     fragments: PCollection[tuple[ShardKey, Fragment]]
     failures: PCollection[FailedInput]
+    skipped: PCollection[SkippedInput]
 
 
 class CombineManifests(beam.PTransform[Any, Combined]):
@@ -65,15 +67,16 @@ class CombineManifests(beam.PTransform[Any, Combined]):
 
     def expand(self, inputs: Any) -> Combined:
         """The layout and the fragments."""
-        datasets, failures = inputs if isinstance(inputs, tuple) else (inputs, None)
+        datasets, failures, skipped = inputs if isinstance(inputs, tuple) else (inputs, None, None)
         pipeline = datasets.pipeline
+        if skipped is None:
+            skipped = datasets | "Skipped" >> beam.FlatMapTuple(skipped_inputs).with_output_types(SkippedInput)
         if self._layout is not None:
             layout = pipeline | "Given layout" >> beam.Create([self._layout]).with_output_types(Layout)
         else:
             schemas = datasets | "Schema" >> beam.MapTuple(schema_of).with_output_types(Any)
-            if failures is not None:
-                known_failures = failures | "Failures" >> beam.Map(lambda failure: failure).with_output_types(Any)
-                schemas = (schemas, known_failures) | "Schemas and failures" >> beam.Flatten()
+            left_out = [skipped] if failures is None else [skipped, failures]
+            schemas = (schemas, *left_out) | "With what was left out" >> beam.Flatten()
             plan = beam.Map(plan_layout, chunks_per_shard=self._chunks_per_shard, order_by=self._order_by)
             gathered = schemas | "Gather schemas" >> beam.CombineGlobally(GatherSchemas())
             layout = gathered | "Plan" >> plan.with_output_types(Layout)
@@ -82,7 +85,7 @@ class CombineManifests(beam.PTransform[Any, Combined]):
         fragments = references | "Place" >> placing.with_output_types(tuple[ShardKey, Fragment])
         if failures is None:
             failures = pipeline | "No failures" >> beam.Create([]).with_output_types(FailedInput)
-        return Combined(layout, fragments, failures)
+        return Combined(layout, fragments, failures, skipped)
 
 
 class GatherSchemas(beam.CombineFn):
@@ -91,7 +94,11 @@ class GatherSchemas(beam.CombineFn):
     def create_accumulator(self) -> SchemaAccumulator:
         return SchemaAccumulator()
 
-    def add_input(self, accumulator: SchemaAccumulator, element: InputSchema | FailedInput) -> SchemaAccumulator:
+    def add_input(
+        self, accumulator: SchemaAccumulator, element: InputSchema | FailedInput | SkippedInput
+    ) -> SchemaAccumulator:
+        if isinstance(element, SkippedInput):
+            return accumulator.skip(element)
         return accumulator.fail(element) if isinstance(element, FailedInput) else accumulator.add(element)
 
     def merge_accumulators(self, accumulators: Iterable[SchemaAccumulator]) -> SchemaAccumulator:

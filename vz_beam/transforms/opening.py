@@ -14,25 +14,40 @@ from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection
 
 from vz_beam.combine.schema import FailedInput
+from vz_beam.combine.skipped import SkippedInput, skipped_inputs
 from vz_beam.datasets.accessor import count_references
-from vz_beam.datasets.opening import open_virtual_dataset
+from vz_beam.datasets.opening import check_unsupported, is_refused, open_virtual_dataset
 from vz_beam.errors import InputError, TransientSourceError
 from vz_beam.patterns.foreign import as_index
 from vz_beam.patterns.index import Index
 from vz_beam.transforms import coders as coders  # registers the coders of keys
+from vz_beam.transforms.combining import CombineManifests
 from vz_beam.transforms.held_options import HeldOptions
 from vz_beam.transforms.progress_log import ProgressLog
 
 FIRST_WAIT_SECONDS = 0.5
 """Before the second attempt; doubled for each further one, with jitter so that workers do not come back together."""
 FAILED = "failed"
+SKIPPED = "skipped"
 
 
 class Opened(NamedTuple):
-    """What opening gives with ``errors="collect"``; it goes into ``CombineManifests`` as it is."""
+    """What opening gives where something may be left out; it goes into ``CombineManifests`` as it is.
+
+    A step between, ``opened | beam.MapTuple(...)``, gets the datasets; what was left out goes past it.
+    """
 
     datasets: PCollection[tuple[Index, xr.Dataset]]
     failures: PCollection[FailedInput]
+    skipped: PCollection[SkippedInput]
+
+    def __or__(self, transform: Any) -> Any:
+        if isinstance(getattr(transform, "transform", transform), CombineManifests):
+            return transform.__ror__(self)
+        datasets = self.datasets | transform
+        if not isinstance(datasets, PCollection):
+            raise InputError(f"{transform} does not give one PCollection: apply it to the datasets of what was opened")
+        return self._replace(datasets=datasets)
 
 
 class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
@@ -41,13 +56,16 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
     Args:
         parser: ``None`` finds one by content, then by name.
         loadable_variables: names to load; ``None`` loads one-dimensional dimension coordinates.
-        drop_variables: names to leave out.
+        drop_variables: names to leave out; paths from the root of the file count as well.
         preprocess: a function of each dataset, which gives the dataset to use.
         storage_options: for the store that serves the URLs. Secrets among them are not sent to other processes.
         registry: an object store registry, under the same rule.
         group: path of the group to open.
         errors: ``"raise"`` ends the run at the first file that fails; ``"collect"`` goes on, and the result is an
             :class:`Opened` whose ``failures`` flow on to the summary.
+        unsupported: ``"raise"`` ends the run at the first file with variables that references cannot express, all of
+            which are named; ``"skip"`` leaves them out, and the result is an :class:`Opened` whose ``skipped`` flow on
+            to the summary. ``None`` is as the parser says, which raises unless told otherwise.
         attempts: how often a file is tried where the failure may pass.
         max_concurrency: how many files are opened at once at most, over all workers.
         progress: where to note opened files, for a progress bar on this machine.
@@ -66,6 +84,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         errors: str = "raise",
         attempts: int = 3,
         max_concurrency: int | None = None,
+        unsupported: str | None = None,
         progress: ProgressLog | None = None,
     ) -> None:
         super().__init__()
@@ -73,7 +92,8 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
             raise InputError(f"errors={errors!r} is neither 'raise' nor 'collect'")
         if attempts < 1 or (max_concurrency is not None and max_concurrency < 1):
             raise InputError(f"attempts={attempts} and max_concurrency={max_concurrency} must be at least 1")
-        self._errors = errors
+        check_unsupported(unsupported)
+        self._is_whole = errors == "raise" and is_refused(parser, unsupported)
         self._max_concurrency = max_concurrency
         self._opener = _OpenFile(
             parser,
@@ -84,6 +104,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
             group,
             errors,
             attempts,
+            unsupported,
             progress or ProgressLog(None),
         )
 
@@ -101,11 +122,8 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
                 | "Leave lanes" >> beam.FlatMap(lambda lane: lane[1]).with_output_types(tuple[Index, str])
             )
         typed = beam.ParDo(self._opener).with_output_types(tuple[Index, xr.Dataset])
-        opened = spread | "Open" >> typed.with_outputs(FAILED, main="opened")
-        datasets = opened.opened
-        if self._errors == "raise":
-            return datasets
-        return Opened(datasets, opened[FAILED])
+        opened = spread | "Open" >> typed.with_outputs(FAILED, SKIPPED, main="opened")
+        return opened.opened if self._is_whole else Opened(opened.opened, opened[FAILED], opened[SKIPPED])
 
 
 class _OpenFile(beam.DoFn):
@@ -119,6 +137,7 @@ class _OpenFile(beam.DoFn):
         group: str | None,
         errors: str,
         attempts: int,
+        unsupported: str | None,
         progress: ProgressLog,
     ) -> None:
         self._parser = parser
@@ -129,6 +148,7 @@ class _OpenFile(beam.DoFn):
         self._group = group
         self._errors = errors
         self._attempts = attempts
+        self._unsupported = unsupported
         self._progress = progress
         self._opened = Metrics.counter("vz_beam", "files_opened")
         self._failed = Metrics.counter("vz_beam", "files_failed")
@@ -137,7 +157,7 @@ class _OpenFile(beam.DoFn):
         index, url = element
         for attempt in range(1, self._attempts + 1):
             try:
-                dataset = self._open(url)
+                dataset, skipped = self._open(index, url)
             except TransientSourceError as error:
                 if attempt < self._attempts:
                     time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
@@ -149,9 +169,10 @@ class _OpenFile(beam.DoFn):
                 self._opened.inc()
                 self._progress.note_opened(count_references(dataset))
                 yield index, dataset
+                yield from (beam.pvalue.TaggedOutput(SKIPPED, one) for one in skipped)
             return
 
-    def _open(self, url: str) -> xr.Dataset:
+    def _open(self, index: Index, url: str) -> tuple[xr.Dataset, Iterable[SkippedInput]]:
         dataset = open_virtual_dataset(
             url,
             self._options.registry,
@@ -160,13 +181,15 @@ class _OpenFile(beam.DoFn):
             loadable_variables=self._loadable_variables,
             group=self._group,
             storage_options=self._options.storage_options,
+            unsupported=self._unsupported,
         )
+        skipped = skipped_inputs(index, dataset)
         if self._preprocess is None:
-            return dataset
+            return dataset, skipped
         source = dataset.encoding["source"]
         dataset = self._preprocess(dataset)
         dataset.encoding.setdefault("source", source)
-        return dataset
+        return dataset, skipped
 
     def _failure(self, index: Index, url: str, error: Exception, attempts: int) -> Any:
         if self._errors == "raise":

@@ -121,7 +121,7 @@ def original_error(error: BaseException) -> BaseException:
 
 
 def _without_remark(text: str) -> str:
-    return re.split(r" \[while running '", text, maxsplit=1)[0].rstrip()
+    return re.split(r" \[while running '|\n\nDuring handling of the above exception", text, maxsplit=1)[0].rstrip()
 
 
 def _choices_by_transform(choices: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

@@ -13,12 +13,13 @@ from apache_beam.pvalue import PCollection
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
 from vz_beam.combine.schema import FailedInput
+from vz_beam.combine.skipped import SkippedInput
 from vz_beam.errors import InputError
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms.combining import Combined
 from vz_beam.transforms.held_options import HeldOptions
 from vz_beam.transforms.runners import check_runner
-from vz_beam.writers.failures import record_failures
+from vz_beam.writers.left_out import record_failures, record_skipped
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
 from vz_beam.writers.writer import Writer, WriteTarget, find_writer
 
@@ -60,11 +61,11 @@ class WriteReferences(beam.PTransform[Any, Any]):
 
     def expand(self, combined: Combined) -> PCollection[StoreSummary]:
         """The summary of the written store."""
-        if not isinstance(combined, tuple) or len(combined) != 3:
+        if not isinstance(combined, tuple) or len(combined) != 4:
             raise InputError(
                 "WriteReferences takes what CombineManifests gives: ... | CombineManifests() | WriteReferences()"
             )
-        layout, fragments, failures = combined
+        layout, fragments, failures, skipped = combined
         check_runner(layout.pipeline.runner)
         step = (self._writer, self._target, self._options)
         begun = layout | "Begin" >> beam.Map(_begin, *step).with_output_types(Layout)
@@ -76,7 +77,8 @@ class WriteReferences(beam.PTransform[Any, Any]):
             | "Write shard" >> beam.Map(_write_shard, beam.pvalue.AsSingleton(begun), *step)
         )
         # side inputs rather than global combinations: the commit waits for all of them, in two stages fewer each
-        commit = beam.Map(_commit, beam.pvalue.AsList(receipts), beam.pvalue.AsList(failures), *step)
+        left_out = (beam.pvalue.AsList(failures), beam.pvalue.AsIter(skipped))
+        commit = beam.Map(_commit, beam.pvalue.AsList(receipts), *left_out, *step)
         summaries: PCollection[StoreSummary] = begun | "Commit" >> commit.with_output_types(StoreSummary)
         return summaries
 
@@ -106,10 +108,12 @@ def _commit(
     layout: Layout,
     receipts: list[ShardReceipt],
     failures: list[FailedInput],
+    skipped: Iterable[SkippedInput],
     writer: Writer,
     target: WriteTarget,
     options: HeldOptions,
 ) -> StoreSummary:
     summary = writer.commit(target, layout, receipts, options.storage_options)
     noted = replace(summary, files=layout.inputs + len(failures), notes=layout.notes)
-    return record_failures(noted, failures, options.storage_options)
+    with_failures = record_failures(noted, failures, options.storage_options)
+    return record_skipped(with_failures, skipped, options.storage_options)

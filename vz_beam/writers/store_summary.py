@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vz_beam.combine.fragment import ShardKey
+from vz_beam.combine.skipped import SkippedVariable, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,11 @@ class StoreSummary:
         virtual_nbytes: what the references point at, bytes.
         stored_nbytes: size of the store itself, bytes.
         files: number of inputs.
-        failures: a text for each input that was left out, as it could not be read.
+        failures: a text for each input that was left out, as it could not be read; ``failures.jsonl`` beside the store
+            says more.
         packages: what a reader must have installed beside xarray and zarr.
-        skipped: a text for each input or variable that was left out on purpose.
+        skipped: each variable that was left out of the inputs, as they were opened with ``unsupported="skip"``;
+            ``skipped.jsonl`` beside the store has the reasons of every input.
         notes: what the user should know although it is no error.
     """
 
@@ -66,7 +69,7 @@ class StoreSummary:
     files: int = 0
     failures: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[SkippedVariable, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -81,8 +84,12 @@ class StoreSummary:
         ]
         if self.files:
             lines.append(f"  inputs      {self.files:,} read, {len(self.failures):,} failed")
-        for title, texts in (("failed", self.failures), ("skipped", self.skipped), ("note", self.notes)):
-            lines += [f"  {title:<11} {text}" for text in texts[:_SHOWN]]
+        for title, texts in (
+            ("failed", self.failures),
+            ("skipped", tuple(map(str, self.skipped))),
+            ("note", self.notes),
+        ):
+            lines += [f"  {title:<11} {one_line(text)}" for text in texts[:_SHOWN]]
             if len(texts) > _SHOWN:
                 lines.append(f"  {title:<11} and {len(texts) - _SHOWN:,} more")
         if self.packages:
@@ -91,7 +98,7 @@ class StoreSummary:
 
 
 _SHOWN = 5
-"""Failures shown in a summary: enough to see what is wrong; ``failures`` has them all."""
+"""Failures and the like shown in a summary: enough to see what is wrong; ``failures`` has them all."""
 
 
 def readable_size(nbytes: int) -> str:

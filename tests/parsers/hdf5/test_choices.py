@@ -11,7 +11,7 @@ import pytest
 from tests.parsers.hdf5.conftest import Hdf5File
 from vz_beam.errors import InputError, UnsupportedError
 from vz_beam.parsers.hdf5 import HDFParser
-from vz_beam.parsers.parser import Parser
+from vz_beam.parsers.parser import Parser, SkippingParser
 
 
 def write_mixed(hdf5: Hdf5File) -> None:
@@ -107,3 +107,20 @@ def test_knowing_a_file_by_its_first_bytes_loads_no_library() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_paths_of_skipped_variables_are_from_the_group_that_was_asked_for(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        for path in ("g/ragged", "g/g/ragged"):
+            file.create_dataset(path, (2,), dtype=h5py.vlen_dtype("i4"))
+        file["g/g/good"] = np.arange(3)
+    assert set(hdf5.parse(unsupported="skip").skipped) == {"g/ragged", "g/g/ragged"}
+    for group in ("g", "/g/"):
+        assert set(hdf5.parse(unsupported="skip", group=group).skipped) == {"ragged", "g/ragged"}
+    assert set(hdf5.parse(unsupported="skip", group="g/g").skipped) == {"ragged"}
+
+
+def test_a_parser_that_skips_is_otherwise_the_same() -> None:
+    parser = HDFParser(group="g", drop_variables=["a"], missing_sources="fill")
+    assert isinstance(parser, SkippingParser)
+    assert parser.skipping() == HDFParser("g", ["a"], unsupported="skip", missing_sources="fill")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from vz_beam.errors import InputError
@@ -40,7 +40,7 @@ class HDFParser(CallableParser):
             dataset, ``"fill"`` leaves those chunks missing, as HDF5 reads them. Gaps between the mappings are missing
             chunks in any case, and a series of numbered sources ends before the first that is not there.
         unsupported: ``"raise"`` one error that names every variable that cannot be expressed, or ``"skip"``
-            them and list them in ``ManifestGroup.skipped``.
+            them and list them in ``ManifestGroup.skipped``, by their paths from ``group``.
     """
 
     group: str | None = None
@@ -71,6 +71,10 @@ class HDFParser(CallableParser):
                 return True
             start = start * 2 or 512
         return False
+
+    def skipping(self) -> HDFParser:
+        """The same parser with ``unsupported="skip"``."""
+        return replace(self, unsupported="skip")
 
     def parse(self, source: ByteSource) -> ManifestGroup:
         """The variables, groups and attributes of ``source``.

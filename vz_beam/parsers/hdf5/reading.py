@@ -9,6 +9,7 @@ from vz_beam.parsers.hdf5.file import OpenFile
 from vz_beam.parsers.hdf5.groups import find_group
 from vz_beam.parsers.hdf5.links import InOtherFile
 from vz_beam.parsers.hdf5.other_files import OtherFiles
+from vz_beam.parsers.refusal import unsupported_variables
 from vz_beam.storage.byte_source import ByteSource
 
 __all__ = ["Choices", "read_group"]
@@ -25,8 +26,9 @@ def read_group(source: ByteSource, choices: Choices) -> ManifestGroup:
         FormatError: damaged structures; TruncatedFileError where the file is too short.
     """
     problems: dict[str, str] = {}
+    where = choices.group
     others = OtherFiles(source)
-    found = _read_at(source, choices.group, choices, others, problems)
+    found = _read_at(source, where, choices, others, problems)
     for _ in range(_MOST_FILES):
         if isinstance(found, ManifestGroup):
             break
@@ -36,7 +38,8 @@ def read_group(source: ByteSource, choices: Choices) -> ManifestGroup:
         except SourceError as error:
             raise type(error)(f"{teller.url}: the group {choices.group!r} lies in another file: {error}") from error
         try:
-            found = _read_at(other, link.path, choices, others, problems)
+            where = link.path
+            found = _read_at(other, where, choices, others, problems)
         finally:
             other.close()
     else:
@@ -44,8 +47,9 @@ def read_group(source: ByteSource, choices: Choices) -> ManifestGroup:
     group = found
     assert isinstance(group, ManifestGroup)
     if problems and not choices.skip_unsupported:
-        raise UnsupportedError(_refusal(source.url, problems))
-    skipped = {path.strip("/"): reason for path, reason in problems.items()}
+        raise unsupported_variables(source.url, problems)
+    prefix = where.strip("/") + "/"
+    skipped = {path.strip("/").removeprefix(prefix): reason for path, reason in problems.items()}
     return ManifestGroup(group.arrays, group.groups, group.attributes, skipped) if skipped else group
 
 
@@ -64,14 +68,3 @@ def _read_open(
     if isinstance(found, InOtherFile):
         return file.source, found
     return ContentReader(file, choices, others, problems).group(found, Entered())
-
-
-def _refusal(url: str, problems: dict[str, str]) -> str:
-    count = len(problems)
-    listed = "\n".join(f"  * {path}: {reason}" for path, reason in problems.items())
-    names = ", ".join(repr(path.strip("/")) for path in problems)
-    return (
-        f"{url}: references cannot express {count} variable{'s' if count != 1 else ''}:\n{listed}\n"
-        f"Way out: leave them out by name (drop_variables=[{names}]), or leave out all of their kind "
-        'and have them listed (HDFParser(unsupported="skip"))'
-    )
