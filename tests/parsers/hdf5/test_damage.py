@@ -81,6 +81,7 @@ def test_errors_of_the_source_are_not_taken_for_damage(hdf5: Hdf5File, error: Ex
     with hdf5.write() as file:
         for number in range(300):
             file[f"v{number}"] = np.arange(100)
+        file["s"] = [f"text {number}" for number in range(10_000)]
     log = RequestLog(open_source(str(hdf5.path)))
     HDFParser().parse(log)
     log.close()
@@ -142,3 +143,29 @@ def test_a_damaged_heap_of_dimension_scales_is_told_and_never_hangs(hdf5: Hdf5Fi
         match=r"sample\.h5: the file is damaged at ./v.: its dimension scales .* global heap at address \d+.*Way out",
     ):
         hdf5.parse()
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "chunked", "compact", "attribute"])
+@pytest.mark.parametrize("wrap", [lambda source: source, RequestLog], ids=["local", "bytes"])
+def test_a_damaged_heap_of_strings_is_told_and_never_hangs(
+    hdf5: Hdf5File, layout: str, wrap: Callable[[ByteSource], ByteSource]
+) -> None:
+    with hdf5.write(track_order=True) as file:
+        if layout == "attribute":
+            file.attrs["words"] = ["one", "two"]
+        elif layout == "compact":
+            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plist.set_layout(h5py.h5d.COMPACT)
+            space, kind = h5py.h5s.create_simple((2,)), h5py.h5t.py_create(h5py.string_dtype(), logical=True)
+            h5py.Dataset(h5py.h5d.create(file.id, b"words", kind, space, plist))[...] = ["one", "two"]
+        else:
+            file.create_dataset("words", data=["one", "two"], chunks=(1,) if layout == "chunked" else None)
+    assert parsed(hdf5.path).skipped == {}
+    data = bytearray(hdf5.path.read_bytes())
+    at = data.index(b"GCOL") + 16
+    data[at : at + 64] = bytes(64)
+    hdf5.path.write_bytes(data)
+    source = wrap(open_source(str(hdf5.path)))
+    with pytest.raises(FormatError, match=r"sample\.h5: the file is damaged.*global heap at address \d+.*Way out"):
+        HDFParser().parse(source)
+    source.close()

@@ -22,8 +22,9 @@ from vz_beam.manifests.metadata import ArrayMetadata, Codec
 from vz_beam.parsers.hdf5.dimensions import DatasetDimensions
 from vz_beam.parsers.hdf5.file import OpenFile
 from vz_beam.parsers.hdf5.filters import FilterPipeline, filter_pipeline, keeps_size, may_crash
+from vz_beam.parsers.hdf5.global_heap import HEAP_ID
 from vz_beam.parsers.hdf5.groups import FoundDataset
-from vz_beam.parsers.hdf5.inline import inlined_chunks, inlined_strings
+from vz_beam.parsers.hdf5.inline import check_strings, inlined_chunks, inlined_strings
 from vz_beam.parsers.hdf5.layout import (
     StoredChunks,
     check_grid_size,
@@ -32,6 +33,7 @@ from vz_beam.parsers.hdf5.layout import (
     without,
 )
 from vz_beam.parsers.hdf5.types import VARIABLE_STRING, StoredType, stored_type
+from vz_beam.parsers.hdf5.variable_strings import compact_strings, stored_strings
 
 _VLEN_UTF8 = Codec("vlen-utf8")
 
@@ -50,8 +52,8 @@ class DatasetStorage:
 class DescribedDataset:
     """What a dataset's header says, before its chunks are looked up.
 
-    ``has_chunk_index`` says whether references are to be made for chunks that an index tells; ``is_external`` whether
-    the values lie in raw files.
+    ``index_grid`` is the grid of the chunks that an index tells, ``None`` where there is no index; ``is_external`` says
+    whether the values lie in raw files.
     """
 
     dataset: FoundDataset
@@ -59,7 +61,7 @@ class DescribedDataset:
     plist: h5p.PropDCID
     layout: int
     metadata: ArrayMetadata
-    has_chunk_index: bool
+    index_grid: ChunkGrid | None
     is_external: bool
 
 
@@ -81,11 +83,14 @@ def described_dataset(dataset: FoundDataset, dimensions: DatasetDimensions) -> D
         raise UnsupportedError(f"its data layout is of class {layout}, which is not known")
     chunked = layout == h5d.CHUNKED and kind.dtype != VARIABLE_STRING
     metadata = _metadata(dataset, dimensions, kind, plist, chunked)
-    if chunked:
-        check_grid_size(metadata.chunk_grid)
+    index_grid = metadata.chunk_grid if chunked else None
+    if layout == h5d.CHUNKED and not chunked and dataset.shape is not None:
+        index_grid = ChunkGrid(dataset.shape, plist.get_chunk())
+    if index_grid is not None:
+        check_grid_size(index_grid)
     if is_external and metadata.shape[: did.rank] != dataset.shape:
         raise UnsupportedError(f"its external raw files hold the shape {dataset.shape}, not {metadata.shape}")
-    return DescribedDataset(dataset, kind, plist, layout, metadata, chunked, is_external)
+    return DescribedDataset(dataset, kind, plist, layout, metadata, index_grid, is_external)
 
 
 def manifest_array(
@@ -100,7 +105,7 @@ def manifest_array(
     did, kind, layout, metadata = described.dataset.did, described.kind, described.layout, described.metadata
     grid = metadata.chunk_grid
     if kind.dtype == VARIABLE_STRING:
-        return _strings(did, metadata, inline_limit_bytes)
+        return _strings(file, described, stored, inline_limit_bytes)
     pipeline = FilterPipeline()
     if layout == h5d.COMPACT:
         chunks = inlined_chunks(did, metadata, range(grid.size), None, "its layout is compact")
@@ -195,11 +200,28 @@ def _storage_fill(did: h5d.DatasetID, plist: h5p.PropDCID, kind: StoredType) -> 
     return fill.astype(kind.dtype)[()]
 
 
-def _strings(did: h5d.DatasetID, metadata: ArrayMetadata, limit_bytes: int) -> ManifestArray:
+def _strings(
+    file: OpenFile, described: DescribedDataset, stored: StoredChunks | None, limit_bytes: int
+) -> ManifestArray:
+    metadata, did, dataset = described.metadata, described.dataset.did, described.dataset
     grid = metadata.chunk_grid
     if not grid.size:
         return ManifestArray(metadata, ChunkManifest.empty(grid.grid_shape))
-    chunks = inlined_strings(did, metadata, limit_bytes)
+    check_strings(math.prod(dataset.shape or ()), limit_bytes)
+    raw: NDArray[Any] | None = None
+    if dataset.messages and described.layout == h5d.COMPACT:
+        raw = compact_strings(file, dataset.shape or (), dataset.messages)
+    elif dataset.messages and described.layout in (h5d.CHUNKED, h5d.CONTIGUOUS):
+        index_grid = described.index_grid or ChunkGrid(dataset.shape or (), dataset.shape or ())
+        stored = contiguous_chunk(did) if described.layout == h5d.CONTIGUOUS else stored
+        if stored is not None and index_grid.size:
+            check_inside_file(stored, file.nbytes, file.source.url, dataset.path)
+            nbytes = math.prod(index_grid.chunk_shape) * HEAP_ID.itemsize
+            pipeline = filter_pipeline(described.plist, nbytes, HEAP_ID.itemsize)
+            raw = stored_strings(file, index_grid, pipeline, stored)
+    if raw is None:
+        raw = np.asarray(h5py.Dataset(did)[()], dtype=object)
+    chunks = inlined_strings(raw, metadata, limit_bytes)
     return ManifestArray(metadata, ChunkManifest.from_inlined(grid.grid_shape, chunks))
 
 

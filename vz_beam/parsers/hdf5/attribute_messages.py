@@ -18,6 +18,7 @@ from h5py import h5t
 
 from vz_beam.parsers.hdf5.btree_v2 import btree_v2_rows
 from vz_beam.parsers.hdf5.fractal_heap import opened_heap
+from vz_beam.parsers.hdf5.global_heap import HEAP_ID
 from vz_beam.parsers.hdf5.index_reading import Reading, Structure, side_by_side
 from vz_beam.parsers.hdf5.object_header import Message
 
@@ -33,9 +34,6 @@ _BACK_LIST = b"REFERENCE_LIST"
 _REFERENCE_NBYTES = 8
 _OF_TEXT = 1
 """The kind of variable-length values that are strings."""
-_HEAP_ID_NBYTES = 16
-_HEAP_ID = np.dtype([("nbytes", "<u4"), ("address", "<u8"), ("number", "<u4")])
-"""Of variable-length values; the first counts elements, which are bytes where they are text."""
 _REFERENCE = 7
 _NULL_SPACE = 2
 _FLOATS = {
@@ -194,10 +192,10 @@ def _plain_type(raw: bytes) -> PlainType | None:
         return PlainType(np.dtype(f"V{size}"), bits & 0x0F)
     if kind == _INTEGER and size in (1, 2, 4, 8) and raw[8:12] == struct.pack("<HH", 0, 8 * size):
         return PlainType(np.dtype(f"{'>' if bits & 1 else '<'}{'i' if bits & 8 else 'u'}{size}"))
-    if kind == _VARIABLE_LENGTH and size == _HEAP_ID_NBYTES and bits & 0x0F == _OF_TEXT:
-        return PlainType(_HEAP_ID, in_heap=True)
-    if kind == _VARIABLE_LENGTH and size == _HEAP_ID_NBYTES and not bits & 0x0F and _is_object_reference(raw[8:16]):
-        return PlainType(_HEAP_ID, is_scales=True)
+    if kind == _VARIABLE_LENGTH and size == HEAP_ID.itemsize and bits & 0x0F == _OF_TEXT:
+        return PlainType(HEAP_ID, in_heap=True)
+    if kind == _VARIABLE_LENGTH and size == HEAP_ID.itemsize and not bits & 0x0F and _is_object_reference(raw[8:16]):
+        return PlainType(HEAP_ID, is_scales=True)
     name = _FLOATS.get(raw[1:20])
     return None if name is None or kind != _FLOAT else PlainType(np.dtype(name))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vz_beam.errors import FormatError
 from vz_beam.parsers.hdf5.attribute_messages import HeaderAttribute, header_attributes
-from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage
+from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage, heap_strings
 from vz_beam.parsers.hdf5.object_header import Message
 
 _NOT_A_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
@@ -139,7 +139,8 @@ def _plain_value(attribute: HeaderAttribute, heap: GlobalHeap) -> Any:
     """The value of an attribute of a plain type.
 
     Raises:
-        LookupError: its type is not plain, or its text is not where it should be: libhdf5 is to say what it is.
+        LookupError: its type is not plain: libhdf5 is to say what it is.
+        HeapDamage: its text is not where it should be. libhdf5 is not asked: it may never return.
     """
     plain = attribute.plain
     if plain is None or not plain.is_value:
@@ -150,17 +151,12 @@ def _plain_value(attribute: HeaderAttribute, heap: GlobalHeap) -> Any:
     if plain.padding is not None:
         return _texts(array.reshape(attribute.shape), plain.padding)
     if plain.in_heap:
-        return _collapsed([_heap_text(heap, *item) for item in array.tolist()], attribute.shape)
+        try:
+            texts = heap_strings(heap, array)
+        except HeapDamage as error:
+            raise HeapDamage(f"attribute {text_of(attribute.name)!r}: {error}") from error
+        return _collapsed([text_of(item) for item in texts], attribute.shape)
     return _collapsed(array.tolist(), attribute.shape)
-
-
-def _heap_text(heap: GlobalHeap, nbytes: int, address: int, number: int) -> str:
-    if not nbytes:
-        return ""
-    data = heap.object(address, number)
-    if len(data) < nbytes:
-        raise LookupError(number)
-    return text_of(data[:nbytes].partition(b"\0")[0])
 
 
 def _texts(array: NDArray[Any], padding: int) -> Any:
@@ -219,7 +215,7 @@ def _scale_addresses(attribute: HeaderAttribute, heap: GlobalHeap) -> tuple[tupl
     for count, address, number in np.frombuffer(attribute.data, attribute.plain.dtype).tolist():
         try:
             data = heap.object(address, number) if count else b""
-        except LookupError:
+        except HeapDamage:
             data = b""
         if len(data) < count * _REFERENCE_NBYTES:
             raise HeapDamage(

@@ -99,7 +99,7 @@ class ContentReader:
             dimensions = None if self.chains else Dimensions(self.file.fid, found)
         described: dict[str, DescribedDataset] = {}
         self._describe(found, dimensions, virtual, described)
-        indexed = {path: (d.dataset, d.metadata.chunk_grid) for path, d in described.items() if d.has_chunk_index}
+        indexed = {path: (d.dataset, d.index_grid) for path, d in described.items() if d.index_grid is not None}
         group = self._arrays(found, described, chunk_indexes(self.file, indexed), virtual)
         links = [
             _Link(part, name, target, entered.then(self.file.source.url, part.addresses))

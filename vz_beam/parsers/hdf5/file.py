@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ class OpenFile:
         creation = self.fid.get_create_plist()
         self.base: int = creation.get_userblock()
         self._address_bytes = max(creation.get_sizes())
-        self.heap = GlobalHeap(self._read_addresses)
+        self.heap = GlobalHeap(self._read_many_addresses, self.nbytes)
 
     def __enter__(self) -> OpenFile:
         return self
@@ -97,8 +98,14 @@ class OpenFile:
         return header_messages(self._read_addresses, address)
 
     def _read_addresses(self, start: int, stop: int) -> bytes:
+        return self.bytes.read(*self._range(start, stop))
+
+    def _read_many_addresses(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        return self.bytes.read_many([self._range(start, stop) for start, stop in ranges])
+
+    def _range(self, start: int, stop: int) -> tuple[int, int]:
         first = min(self.base + start, self.nbytes)
-        return self.bytes.read(first, min(max(self.base + stop, first), self.nbytes))
+        return first, min(max(self.base + stop, first), self.nbytes)
 
     def _opened(self, path: str) -> h5py.File:
         if not isinstance(self.bytes, BlockCache):

@@ -1,12 +1,16 @@
 """The global heap, where values of variable length lie, a collection read and taken apart once.
 
-Source: HDF5 file format specification 3.0, section III.E, "Disk Format: Level 1E - Global Heap".
+Source: HDF5 file format specification 4.0, section III.E, "Disk Format: Level 1E - Global Heap".
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 _USUAL_BYTES = 4096
 """The size of a collection, unless one of its objects is larger."""
@@ -15,6 +19,13 @@ _LARGEST_BYTES = 2**26
 _COLLECTION = struct.Struct("<4sB3xQ")
 _OBJECT = struct.Struct("<HH4xQ")
 _FREE_SPACE = 0
+HEAP_ID = np.dtype([("nbytes", "<u4"), ("address", "<u8"), ("number", "<u4")])
+"""What stands in the place of a value of variable length; ``nbytes`` counts elements, which are bytes of text."""
+_NOT_STORED = 0
+"""The address of a string that was never written."""
+
+ReadMany = Callable[[Sequence[tuple[int, int]]], list[bytes]]
+"""Gives the bytes of ranges of addresses of the format, fewer where the file ends."""
 
 
 class HeapDamage(ValueError):
@@ -22,40 +33,92 @@ class HeapDamage(ValueError):
 
 
 class GlobalHeap:
-    """The objects of a file's global heap. ``read(start, stop)`` gives bytes at addresses of the format."""
+    """The objects of a file's global heap.
 
-    __slots__ = ("_collections", "_read")
+    Args:
+        read_many: of the file.
+        file_nbytes: collections do not overlap, so they are no larger than the file together.
+    """
 
-    def __init__(self, read: Callable[[int, int], bytes]) -> None:
-        self._read = read
+    __slots__ = ("_collections", "_left", "_read_many")
+
+    def __init__(self, read_many: ReadMany, file_nbytes: int) -> None:
+        self._read_many = read_many
+        self._left = file_nbytes
         self._collections: dict[int, dict[int, bytes]] = {}
 
     def object(self, address: int, number: int) -> bytes:
         """The object ``number`` of the collection at ``address``.
 
         Raises:
-            LookupError: there is no such object, or no collection.
+            HeapDamage: there is no such object, or no collection.
         """
-        if address not in self._collections:
-            self._collections[address] = self._objects(address)
-        return self._collections[address][number]
+        self.load((address,))
+        try:
+            return self._collections[address][number]
+        except KeyError:
+            raise HeapDamage(f"there is no object {number} of the global heap at address {address}") from None
 
-    def _objects(self, address: int) -> dict[int, bytes]:
-        data = self._read(address, address + _USUAL_BYTES)
-        if len(data) < _COLLECTION.size:
-            raise LookupError(address)
-        signature, version, nbytes = _COLLECTION.unpack_from(data)
-        if signature != b"GCOL" or version != 1 or nbytes > _LARGEST_BYTES:
-            raise LookupError(address)
-        if nbytes > len(data):
-            data += self._read(address + len(data), address + nbytes)
-        objects: dict[int, bytes] = {}
-        place = _COLLECTION.size
-        while place + _OBJECT.size <= min(nbytes, len(data)):
-            number, _, size = _OBJECT.unpack_from(data, place)
-            if number == _FREE_SPACE:
-                break
-            place += _OBJECT.size
-            objects[number] = data[place : place + size]
-            place += (size + 7) // 8 * 8
-        return objects
+    def load(self, addresses: Iterable[int]) -> None:
+        """Read the collections at ``addresses`` together; those that are none have no objects."""
+        fresh = [address for address in dict.fromkeys(addresses) if address not in self._collections]
+        if not fresh:
+            return
+        heads = self._read_many([(address, address + _USUAL_BYTES) for address in fresh])
+        rests: list[tuple[int, int]] = []
+        whole: dict[int, bytes] = {}
+        for address, data in zip(fresh, heads, strict=True):
+            nbytes = _collection_nbytes(data)
+            self._left -= max(nbytes, 0)
+            if self._left < 0:
+                raise HeapDamage(f"collections of the global heap overlap at address {address}")
+            whole[address] = data[: max(nbytes, 0)]
+            if nbytes > len(data):
+                rests.append((address + len(data), address + nbytes))
+        for (start, _), data in zip(rests, self._read_many(rests) if rests else [], strict=True):
+            address = next(address for address in fresh if address + len(whole[address]) == start)
+            whole[address] += data
+        self._collections.update((address, _objects(data)) for address, data in whole.items())
+
+
+def heap_strings(heap: GlobalHeap, references: NDArray[Any]) -> NDArray[np.object_]:
+    """The strings that ``references`` ``HEAP_ID[shape]`` stand for, object[shape] of bytes.
+
+    Raises:
+        HeapDamage: a string that is not where it should be.
+    """
+    rows = references.reshape(-1)
+    used = (rows["nbytes"] > 0) & (rows["address"] != _NOT_STORED)
+    heap.load(rows["address"][used].tolist())
+    texts: NDArray[np.object_] = np.empty(len(rows), object)
+    texts[:] = b""
+    for row, (nbytes, address, number) in zip(np.flatnonzero(used).tolist(), rows[used].tolist(), strict=True):
+        data = heap.object(address, number)
+        if len(data) < nbytes:
+            raise HeapDamage(
+                f"a string of {nbytes} bytes is to be object {number} of the global heap at address {address}, which "
+                f"has {len(data)} bytes"
+            )
+        texts[row] = data[:nbytes].partition(b"\0")[0]
+    return texts.reshape(references.shape)
+
+
+def _collection_nbytes(data: bytes) -> int:
+    """Size of the collection that ``data`` begins with; 0 where that is none."""
+    if len(data) < _COLLECTION.size:
+        return 0
+    signature, version, nbytes = _COLLECTION.unpack_from(data)
+    return int(nbytes) if signature == b"GCOL" and version == 1 and nbytes <= _LARGEST_BYTES else 0
+
+
+def _objects(data: bytes) -> dict[int, bytes]:
+    objects: dict[int, bytes] = {}
+    place = _COLLECTION.size
+    while place + _OBJECT.size <= len(data):
+        number, _, size = _OBJECT.unpack_from(data, place)
+        if number == _FREE_SPACE:
+            break
+        place += _OBJECT.size
+        objects[number] = data[place : place + size]
+        place += (size + 7) // 8 * 8
+    return objects

@@ -17,6 +17,8 @@ from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.parsers.hdf5.attributes import text_of
 from vz_beam.parsers.hdf5.types import VARIABLE_STRING
 
+_IN_HEAP = "its strings are of variable length and lie in a heap of the file"
+
 
 def inlined_chunks(
     did: h5d.DatasetID, metadata: ArrayMetadata, numbers: Iterable[int], limit_bytes: int | None, reason: str
@@ -57,16 +59,26 @@ def inlined_chunks(
     return chunks
 
 
-def inlined_strings(did: h5d.DatasetID, metadata: ArrayMetadata, limit_bytes: int) -> dict[int, bytes]:
-    """The one chunk of an array of variable-length strings; texts that are not UTF-8 are read as Latin-1.
+def check_strings(count: int, limit_bytes: int) -> None:
+    """Raise where so many strings of variable length cannot be inlined, however short they are.
 
     Raises:
         UnsupportedError: more than ``limit_bytes``.
     """
-    reason = "its strings are of variable length and lie in a heap of the file"
-    dataset = h5py.Dataset(did)
-    _check(max(dataset.size, 0) * 4, limit_bytes, reason)  # vlen-utf8 spends 4 bytes on each length
-    raw = np.asarray(dataset[()], dtype=object)
+    _check(count * 4, limit_bytes, _IN_HEAP)  # vlen-utf8 spends 4 bytes on each length
+
+
+def inlined_strings(raw: NDArray[Any], metadata: ArrayMetadata, limit_bytes: int) -> dict[int, bytes]:
+    """The one chunk of an array of variable-length strings; texts that are not UTF-8 are read as Latin-1.
+
+    Args:
+        raw: bytes, object[at most metadata.shape].
+        metadata: of the array.
+        limit_bytes: the most that may be inlined.
+
+    Raises:
+        UnsupportedError: more than ``limit_bytes``.
+    """
     texts: NDArray[Any] = np.empty(metadata.shape, dtype=object)
     # Along a dimension that other variables have made longer, the rest is fill.
     texts[...] = metadata.fill_value or ""
@@ -74,7 +86,7 @@ def inlined_strings(did: h5d.DatasetID, metadata: ArrayMetadata, limit_bytes: in
     decoded.reshape(-1)[:] = [text_of(item) for item in raw.reshape(-1)]
     texts[tuple(slice(0, n) for n in raw.shape)] = decoded
     data = encode_chunk(metadata, texts.astype(VARIABLE_STRING))
-    _check(len(data), limit_bytes, reason)
+    _check(len(data), limit_bytes, _IN_HEAP)
     return {0: data}
 
 
