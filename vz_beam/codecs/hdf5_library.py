@@ -63,7 +63,8 @@ def load_filter(identifier: int) -> None:
     """
     if h5z.filter_avail(identifier):
         return
-    name = f"{FILTER_NAMES.get(identifier, 'unnamed')} (HDF5 filter {identifier})"
+    known = FILTER_NAMES.get(identifier)
+    name = f"{known} (HDF5 filter {identifier})" if known else f"HDF5 filter {identifier}"
     if identifier not in IN_HDF5PLUGIN and identifier not in ALSO_IN_HDF5PLUGIN:
         raise UnsupportedError(f"h5py here has no {name}")
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -71,56 +71,50 @@ class PlainType:
 
 @dataclass(frozen=True, slots=True)
 class HeaderAttribute:
-    """One attribute; ``plain`` is ``None`` where only libhdf5 is to read it, ``shape`` where it has no elements."""
+    """One attribute; ``plain`` is ``None`` where only libhdf5 converts it, ``shape`` where it has no elements.
+
+    ``data`` are its values as they are stored, and maybe what is behind them where it is not plain; ``raw_type`` is its
+    datatype message, empty where that is shared. ``order`` is that of creation.
+    """
 
     name: bytes
     plain: PlainType | None = None
     shape: tuple[int, ...] | None = None
     data: bytes = b""
+    raw_type: bytes = b""
+    order: int = 0
 
 
-def header_attributes(messages: tuple[Message, ...]) -> list[HeaderAttribute] | None:
-    """The attributes in the order of their creation; ``None`` where not all are in the header, or it is not known."""
-    found: list[Message] = []
-    for message in messages:
-        if message.kind == _ATTRIBUTE:
-            if message.flags & _SHARED:
-                return None
-            found.append(message)
-        elif message.kind == _ATTRIBUTE_INFO and not _has_no_heap(message.body):
-            return None
-    if not messages:
-        return None
-    found.sort(key=lambda message: message.order)
-    try:
-        return [_attribute(message.body) for message in found]
-    except (struct.error, IndexError, ValueError):
-        return None
-
-
-def attributes_in(messages: Sequence[Message]) -> list[HeaderAttribute]:
-    """The attributes that stand in a header itself, in no certain order."""
-    return [_attribute(m.body) for m in messages if m.kind == _ATTRIBUTE and not m.flags & _SHARED]
-
-
-def dense_attributes(
+def attribute_reading(
     structure: Structure, messages: Sequence[Message], file_nbytes: int
-) -> Reading[list[HeaderAttribute]]:
-    """The attributes that a header keeps in a heap, in no certain order; without shared and huge ones.
+) -> Reading[list[HeaderAttribute] | None]:
+    """All attributes of an object, in the order of their creation where the file keeps that, else as libhdf5 has them.
+
+    ``None`` where some of them are shared between objects, or huge: only libhdf5 has those.
 
     Raises:
         FormatError: damaged structures; struct.error, IndexError or ValueError for some of them.
     """
+    found: list[HeaderAttribute] = []
+    is_whole = bool(messages)
     for message in messages:
-        if message.kind == _ATTRIBUTE_INFO and not _has_no_heap(message.body):
-            start = 4 if message.body[1] & 1 else 2
+        if message.kind == _ATTRIBUTE and message.flags & _SHARED:
+            is_whole = False
+        elif message.kind == _ATTRIBUTE:
+            found.append(replace(_attribute(message.body), order=message.order))
+        elif message.kind == _ATTRIBUTE_INFO and not _has_no_heap(message.body):
+            start, key = (4, "order") if message.body[1] & 1 else (2, "hash")  # libhdf5 goes by hashes then
             heap, names = struct.unpack_from("<QQ", message.body, start)
             tree = btree_v2_rows(structure, names, _name_record, file_nbytes)
             rows, opened = yield from side_by_side(tree, opened_heap(structure, heap))
-            rows = rows[rows["flags"] & _SHARED == 0]
-            found = yield from opened.objects([bytes(row) for row in rows["id"]])
-            return [_attribute(body) for body in found if body is not None]
-    return []
+            bodies = yield from opened.objects([bytes(row) for row in rows["id"]])
+            for row, body in zip(rows, bodies, strict=True):
+                if body is None or row["flags"] & _SHARED:
+                    is_whole = False
+                else:
+                    found.append(replace(_attribute(body), order=int(row[key])))
+    found.sort(key=lambda attribute: attribute.order)
+    return found if is_whole else None
 
 
 def heap_addresses(attribute: HeaderAttribute) -> set[int]:
@@ -165,7 +159,7 @@ def _attribute(body: bytes) -> HeaderAttribute:
     if name == _BACK_LIST and plain is None and raw_type[0] & 0x0F == _COMPOUND:
         plain = _back_list_type(int.from_bytes(raw_type[4:8], "little"))
     if plain is None:
-        return HeaderAttribute(name)
+        return HeaderAttribute(name, data=body[start:], raw_type=b"" if version > 1 and flags & 1 else raw_type)
     shape = _shape(raw_space)
     nbytes = 0 if shape is None else math.prod(shape) * plain.dtype.itemsize
     data = body[start : start + nbytes]

@@ -17,8 +17,11 @@ from h5py.h5f import FileID
 from numpy.typing import NDArray
 
 from vz_beam.errors import FormatError
-from vz_beam.parsers.hdf5.attribute_messages import HeaderAttribute, header_attributes
+from vz_beam.parsers.hdf5.attribute_messages import HeaderAttribute, attribute_reading
+from vz_beam.parsers.hdf5.file import OpenFile
 from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage, heap_strings
+from vz_beam.parsers.hdf5.heap_check import check_heap, encoded_type
+from vz_beam.parsers.hdf5.index_reading import Structure
 from vz_beam.parsers.hdf5.object_header import Message
 
 _NOT_A_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
@@ -57,10 +60,11 @@ class ObjectAttributes:
 
 
 def object_attributes(
-    loc: DatasetID | h5g.GroupID, fid: FileID, messages: tuple[Message, ...], heap: GlobalHeap
+    loc: DatasetID | h5g.GroupID, path: str, file: OpenFile, messages: tuple[Message, ...]
 ) -> ObjectAttributes:
-    """All attributes of ``loc``, an object of the file ``fid``; ``messages`` of its header, where they are known."""
-    in_header = header_attributes(messages)
+    """All attributes of ``loc``, the object of ``file`` at ``path``; ``messages`` of its header, if they are known."""
+    fid, heap = file.fid, file.heap
+    in_header = file.follow(attribute_reading(Structure(file.source.url, path), messages, file.nbytes))
     if in_header is None:
         names: list[bytes] = []
         h5a.iterate(loc, names.append, index_type=h5.INDEX_CRT_ORDER)
@@ -75,12 +79,15 @@ def object_attributes(
             continue
         if raw_name == b"DIMENSION_LIST":
             in_heap = attribute.plain is not None and attribute.plain.is_scales
+            if not in_heap:
+                _check_heap(attribute, heap)
             dimension_list = _scale_addresses(attribute, heap) if in_heap else scale_references(loc)
             if dimension_list is not None:
                 continue
         try:
             value = _plain_value(attribute, heap)
         except LookupError:
+            _check_heap(attribute, heap)
             value = attribute_value(h5a.open(loc, raw_name), fid)
         values[text_of(raw_name)] = value
     is_scale = values.get("CLASS") == "DIMENSION_SCALE"
@@ -157,6 +164,15 @@ def _plain_value(attribute: HeaderAttribute, heap: GlobalHeap) -> Any:
             raise HeapDamage(f"attribute {text_of(attribute.name)!r}: {error}") from error
         return _collapsed([text_of(item) for item in texts], attribute.shape)
     return _collapsed(array.tolist(), attribute.shape)
+
+
+def _check_heap(attribute: HeaderAttribute, heap: GlobalHeap) -> None:
+    """Raise HeapDamage where libhdf5 may not come back from reading the values of ``attribute``."""
+    try:
+        kind = encoded_type(attribute.raw_type)
+    except (ValueError, IndexError):
+        return  # libhdf5 says what it is
+    check_heap(heap, kind, attribute.data)
 
 
 def _texts(array: NDArray[Any], padding: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from h5py import h5f
 
 from vz_beam.errors import FormatError, TruncatedFileError, VzBeamError
 from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage
+from vz_beam.parsers.hdf5.index_reading import Reading, Result, read_together
 from vz_beam.parsers.hdf5.object_header import Message, header_messages
 from vz_beam.parsers.hdf5.prefetch import prefetch_structure
 from vz_beam.storage.block_cache import BlockCache
@@ -30,6 +32,7 @@ _LIBRARY_ERRORS = (
     TypeError,
     KeyError,
     IndexError,
+    struct.error,
     AttributeError,
     OverflowError,
     MemoryError,
@@ -96,6 +99,14 @@ class OpenFile:
         if self._address_bytes != _ADDRESS_BYTES:
             return ()
         return header_messages(self._read_addresses, address)
+
+    def follow(self, reading: Reading[Result]) -> Result:
+        """The result of a reading of this file.
+
+        Raises:
+            ValueError: what it raises for damage without a name.
+        """
+        return read_together(self.bytes, self.base, [reading])[0]
 
     def _read_addresses(self, start: int, stop: int) -> bytes:
         return self.bytes.read(*self._range(start, stop))

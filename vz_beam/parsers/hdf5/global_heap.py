@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_USUAL_BYTES = 4096
-"""The size of a collection, unless one of its objects is larger."""
+_LEAST_BYTES = 4096
+"""The size of a collection, unless one of its objects is larger; libhdf5 takes a smaller one for damage."""
 _LARGEST_BYTES = 2**26
 """A collection above 64 MiB is damage, or of values that no attribute should have: not read here."""
 _COLLECTION = struct.Struct("<4sB3xQ")
@@ -21,7 +21,7 @@ _OBJECT = struct.Struct("<HH4xQ")
 _FREE_SPACE = 0
 HEAP_ID = np.dtype([("nbytes", "<u4"), ("address", "<u8"), ("number", "<u4")])
 """What stands in the place of a value of variable length; ``nbytes`` counts elements, which are bytes of text."""
-_NOT_STORED = 0
+NOT_STORED = 0
 """The address of a string that was never written."""
 
 ReadMany = Callable[[Sequence[tuple[int, int]]], list[bytes]]
@@ -40,12 +40,13 @@ class GlobalHeap:
         file_nbytes: collections do not overlap, so they are no larger than the file together.
     """
 
-    __slots__ = ("_collections", "_left", "_read_many")
+    __slots__ = ("_collections", "_endless", "_left", "_read_many")
 
     def __init__(self, read_many: ReadMany, file_nbytes: int) -> None:
         self._read_many = read_many
         self._left = file_nbytes
         self._collections: dict[int, dict[int, bytes]] = {}
+        self._endless: set[int] = set()
 
     def object(self, address: int, number: int) -> bytes:
         """The object ``number`` of the collection at ``address``.
@@ -59,12 +60,24 @@ class GlobalHeap:
         except KeyError:
             raise HeapDamage(f"there is no object {number} of the global heap at address {address}") from None
 
+    def check(self, addresses: Iterable[int]) -> None:
+        """Raise where libhdf5 would not come to the end of one of the collections.
+
+        Raises:
+            HeapDamage: says which.
+        """
+        addresses = list(addresses)
+        self.load(addresses)
+        for address in addresses:
+            if address in self._endless or not self._collections[address]:
+                raise HeapDamage(f"there is no whole collection of the global heap at address {address}")
+
     def load(self, addresses: Iterable[int]) -> None:
         """Read the collections at ``addresses`` together; those that are none have no objects."""
         fresh = [address for address in dict.fromkeys(addresses) if address not in self._collections]
         if not fresh:
             return
-        heads = self._read_many([(address, address + _USUAL_BYTES) for address in fresh])
+        heads = self._read_many([(address, address + _LEAST_BYTES) for address in fresh])
         rests: list[tuple[int, int]] = []
         whole: dict[int, bytes] = {}
         for address, data in zip(fresh, heads, strict=True):
@@ -78,7 +91,10 @@ class GlobalHeap:
         for (start, _), data in zip(rests, self._read_many(rests) if rests else [], strict=True):
             address = next(address for address in fresh if address + len(whole[address]) == start)
             whole[address] += data
-        self._collections.update((address, _objects(data)) for address, data in whole.items())
+        for address, data in whole.items():
+            self._collections[address], is_whole = _objects(data)
+            if not is_whole:
+                self._endless.add(address)
 
 
 def heap_strings(heap: GlobalHeap, references: NDArray[Any]) -> NDArray[np.object_]:
@@ -88,7 +104,7 @@ def heap_strings(heap: GlobalHeap, references: NDArray[Any]) -> NDArray[np.objec
         HeapDamage: a string that is not where it should be.
     """
     rows = references.reshape(-1)
-    used = (rows["nbytes"] > 0) & (rows["address"] != _NOT_STORED)
+    used = (rows["nbytes"] > 0) & (rows["address"] != NOT_STORED)
     heap.load(rows["address"][used].tolist())
     texts: NDArray[np.object_] = np.empty(len(rows), object)
     texts[:] = b""
@@ -108,17 +124,18 @@ def _collection_nbytes(data: bytes) -> int:
     if len(data) < _COLLECTION.size:
         return 0
     signature, version, nbytes = _COLLECTION.unpack_from(data)
-    return int(nbytes) if signature == b"GCOL" and version == 1 and nbytes <= _LARGEST_BYTES else 0
+    return int(nbytes) if signature == b"GCOL" and version == 1 and _LEAST_BYTES <= nbytes <= _LARGEST_BYTES else 0
 
 
-def _objects(data: bytes) -> dict[int, bytes]:
+def _objects(data: bytes) -> tuple[dict[int, bytes], bool]:
+    """The objects of a collection, and whether they and the free space behind them end where it ends."""
     objects: dict[int, bytes] = {}
     place = _COLLECTION.size
     while place + _OBJECT.size <= len(data):
         number, _, size = _OBJECT.unpack_from(data, place)
         if number == _FREE_SPACE:
-            break
+            return objects, _OBJECT.size <= size <= len(data) - place  # this size counts the head as well
         place += _OBJECT.size
         objects[number] = data[place : place + size]
         place += (size + 7) // 8 * 8
-    return objects
+    return objects, place <= len(data)

@@ -95,7 +95,7 @@ def found_dataset(file: OpenFile, name: str, path: str, found: FoundObject, attr
     did, address = found.object, found.address
     assert isinstance(did, h5d.DatasetID)
     messages = file.header_messages(address)
-    attributes = object_attributes(did, file.fid, messages, file.heap) if attributed else ObjectAttributes()
+    attributes = object_attributes(did, path, file, messages) if attributed else ObjectAttributes()
     virtual = is_virtual(did, messages)
     shape = stored_shape(did, messages) if virtual else did.shape
     return FoundDataset(name, path, did, attributes, shape, address, messages, virtual)
@@ -121,7 +121,7 @@ class _Walk:
         """``gid`` and all below; ``ancestors`` are the addresses on the way here, where cycles end."""
         file = self.file
         messages = file.header_messages(ancestors[-1])
-        found = FoundGroup(path, object_attributes(gid, file.fid, messages, file.heap), ancestors)
+        found = FoundGroup(path, object_attributes(gid, path, file, messages), ancestors)
         for raw_name, kind, target in _links(gid):
             name = text_of(raw_name)
             child_path = f"{path.rstrip('/')}/{name}"

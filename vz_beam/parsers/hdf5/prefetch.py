@@ -11,7 +11,7 @@ import struct
 from collections.abc import Generator, Sequence
 
 from vz_beam.errors import FormatError
-from vz_beam.parsers.hdf5.attribute_messages import attributes_in, back_references, dense_attributes, heap_addresses
+from vz_beam.parsers.hdf5.attribute_messages import attribute_reading, back_references, heap_addresses
 from vz_beam.parsers.hdf5.group_links import HARD, link_reading, symbol_addresses
 from vz_beam.parsers.hdf5.index_reading import Structure
 from vz_beam.parsers.hdf5.layout_message import chunked_layout
@@ -139,12 +139,11 @@ class _Prefetch:
                 self._visit(link.address, steps[1:])
 
     def _attributes(self, messages: Sequence[Message]) -> Walk:
-        attributes = attributes_in(messages)
-        attributes += yield from dense_attributes(self.structure, messages, self.size)
-        for attribute in attributes:
+        attributes = yield from attribute_reading(self.structure, messages, self.size)
+        for attribute in attributes or ():
             for address in back_references(attribute):
                 self._visit(address)
-        heaps = {address for attribute in attributes for address in heap_addresses(attribute)}
+        heaps = {address for attribute in attributes or () for address in heap_addresses(attribute)}
         fresh = sorted(heaps - self.seen)
         self.seen |= heaps
         if fresh:

@@ -1,0 +1,132 @@
+"""Values of variable length in types that only libhdf5 converts, checked before it looks: it may never return.
+
+Source: HDF5 file format specification 4.0, section IV.A.2.d, "The Datatype Message".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vz_beam.parsers.hdf5.global_heap import HEAP_ID, NOT_STORED, GlobalHeap, HeapDamage
+
+_OPAQUE, _COMPOUND, _ENUMERATION, _VARIABLE_LENGTH, _ARRAY, _COMPLEX = 5, 6, 8, 9, 10, 11
+_PROPERTY_NBYTES = {0: 4, 1: 12, 2: 2, 3: 0, 4: 4, 7: 0}
+"""Of integers, floating-point numbers, times, strings, bit fields and references."""
+_MOST_ELEMENTS = 2**20
+"""Of one array within a type."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedType:
+    """A datatype: ``nbytes`` of an element, and what it is made of where values of variable length may be in there.
+
+    ``parts`` are types at byte offsets of an element; ``base`` is the type of what a value of variable length holds.
+    """
+
+    nbytes: int
+    parts: tuple[tuple[int, EncodedType], ...] = ()
+    base: EncodedType | None = None
+    has_heap: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        has_heap = self.base is not None or any(part.has_heap for _, part in self.parts)
+        object.__setattr__(self, "has_heap", has_heap)
+
+
+def encoded_type(raw: bytes) -> EncodedType:
+    """The type that a datatype message describes.
+
+    Raises:
+        ValueError, IndexError: it describes none that is known.
+    """
+    return _type_at(raw, 0)[0]
+
+
+def check_heap(heap: GlobalHeap, kind: EncodedType, data: bytes) -> None:
+    """Raise where a value of variable length in ``data``, elements of the type ``kind``, is not where it should be.
+
+    Raises:
+        HeapDamage: says which collection of the heap is at fault.
+    """
+    if not kind.has_heap or not kind.nbytes:
+        return
+    count = len(data) // kind.nbytes
+    if kind.base is None:
+        for offset, part in kind.parts:
+            if part.has_heap:
+                starts = range(offset, offset + count * kind.nbytes, kind.nbytes)
+                check_heap(heap, part, b"".join(data[start : start + part.nbytes] for start in starts))
+        return
+    rows = np.frombuffer(data, HEAP_ID, count)
+    used = rows[(rows["nbytes"] > 0) & (rows["address"] != NOT_STORED)]
+    heap.check(used["address"].tolist())
+    values: list[bytes] = []
+    for length, address, number in used.tolist():
+        value = heap.object(address, number)
+        if len(value) < length * kind.base.nbytes:
+            raise HeapDamage(
+                f"{length} elements of {kind.base.nbytes} bytes are to be object {number} of the global heap at "
+                f"address {address}, which has {len(value)} bytes"
+            )
+        values.append(value[: length * kind.base.nbytes])
+    check_heap(heap, kind.base, b"".join(values))
+
+
+def _type_at(raw: bytes, start: int) -> tuple[EncodedType, int]:
+    """The type at ``start``, and where it ends."""
+    kind, version = raw[start] & 0x0F, raw[start] >> 4
+    bits, nbytes = (
+        int.from_bytes(raw[start + 1 : start + 4], "little"),
+        int.from_bytes(raw[start + 4 : start + 8], "little"),
+    )
+    place = start + 8
+    if kind in _PROPERTY_NBYTES:
+        return EncodedType(nbytes), place + _PROPERTY_NBYTES[kind]
+    if kind == _OPAQUE:
+        return EncodedType(nbytes), place + (bits & 0xFF)
+    if kind == _VARIABLE_LENGTH:
+        base, place = _type_at(raw, place)
+        return EncodedType(HEAP_ID.itemsize, base=base), place
+    if kind == _COMPLEX:
+        base, place = _type_at(raw, place)
+        return EncodedType(nbytes), place
+    if kind == _ENUMERATION:
+        base, place = _type_at(raw, place)
+        for _ in range(bits & 0xFFFF):
+            place = _behind_name(raw, place, padded=version < 3)
+        return EncodedType(nbytes), place + (bits & 0xFFFF) * base.nbytes
+    if kind == _ARRAY:
+        rank, place = raw[place], place + (1 if version >= 3 else 4)
+        lengths = np.frombuffer(raw, "<u4", rank, place).tolist()
+        base, place = _type_at(raw, place + 4 * rank * (1 if version >= 3 else 2))
+        count = int(np.prod(lengths, dtype=object))
+        if not base.has_heap:
+            return EncodedType(nbytes), place
+        if count > _MOST_ELEMENTS:
+            raise ValueError(count)
+        return EncodedType(nbytes, tuple((number * base.nbytes, base) for number in range(count))), place
+    if kind == _COMPOUND:
+        parts: list[tuple[int, EncodedType]] = []
+        width = (max(nbytes, 1).bit_length() + 7) // 8 if version >= 3 else 4
+        for _ in range(bits & 0xFFFF):
+            place = _behind_name(raw, place, padded=version < 3)
+            offset = int.from_bytes(raw[place : place + width], "little")
+            place += width
+            count = 1
+            if version == 1:
+                rank = raw[place]
+                count = int(np.prod(np.frombuffer(raw, "<u4", 4, place + 12)[:rank], dtype=object))
+                place += 28
+            part, place = _type_at(raw, place)
+            if part.has_heap and count > _MOST_ELEMENTS:
+                raise ValueError(count)
+            parts += [(offset + number * part.nbytes, part) for number in range(count if part.has_heap else 1)]
+        return EncodedType(nbytes, tuple(parts)), place
+    raise ValueError(kind)
+
+
+def _behind_name(raw: bytes, start: int, padded: bool) -> int:
+    nbytes = raw.index(b"\0", start) + 1 - start
+    return start + ((nbytes + 7) // 8 * 8 if padded else nbytes)
