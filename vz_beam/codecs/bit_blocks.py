@@ -30,12 +30,28 @@ def decode_shuffle(data: bytes, values: Sequence[int]) -> NDArray[np.uint8]:
     >>> decode_shuffle(b"adbecfX", [3]).tobytes()
     b'abcdefX'
     """
-    size = values[0] if values else 0
-    if size < 1:
-        raise FormatError(f"shuffle of {size}-byte elements")
+    size = _element_nbytes(values)
     stored = np.frombuffer(data, np.uint8)
     whole = len(data) // size * size
     return np.concatenate([stored[:whole].reshape(size, -1).T.reshape(-1), stored[whole:]])
+
+
+def encode_shuffle(data: bytes, values: Sequence[int]) -> bytes:
+    """The bytes after the shuffle.
+
+    >>> encode_shuffle(b"abcdefX", [3])
+    b'adbecfX'
+    """
+    size = _element_nbytes(values)
+    whole = len(data) // size * size
+    return np.frombuffer(data, np.uint8, whole).reshape(-1, size).T.tobytes() + data[whole:]
+
+
+def _element_nbytes(values: Sequence[int]) -> int:
+    size = values[0] if values else 0
+    if size < 1:
+        raise FormatError(f"shuffle of {size}-byte elements")
+    return size
 
 
 def decode_lz4(data: bytes, nbytes: int) -> NDArray[np.uint8]:

@@ -15,14 +15,14 @@ from numcodecs.abc import Codec
 from numcodecs.compat import ensure_bytes, ndarray_copy
 from numpy.typing import NDArray
 
-from vz_beam.codecs.bit_blocks import decode_bitshuffle, decode_lz4, decode_shuffle
+from vz_beam.codecs.bit_blocks import decode_bitshuffle, decode_lz4, decode_shuffle, encode_shuffle
 from vz_beam.codecs.filter_names import BITSHUFFLE, FILTER_NAMES, HDF5_FILTER, LZ4, SHUFFLE, SZIP
 from vz_beam.codecs.filter_values import checked_chunk, has_partial_blocks
 from vz_beam.codecs.hdf5_library import decode_by_library
 from vz_beam.errors import FormatError, UnsupportedError
 
-_DEFLATED = b"vz_beam deflated"
-"""Stands before a zlib stream of what a filter would have been given. Long enough to be no filter's own beginning."""
+_DEFLATED = b"vz_beam deflated" + bytes.fromhex("d3917f06e24ba85c")
+"""Stands before a zlib stream of what a filter would have been given. No chunk of a filter begins so by chance."""
 _LEVEL = 1
 """Of zlib. Such chunks are fill, or what a filter could not make smaller."""
 
@@ -44,10 +44,10 @@ def decode_filtered(identifier: int, values: Sequence[int], nbytes: int | None, 
         FormatError: not a chunk of that filter and size.
         UnsupportedError: no decoder here; the message names the package to install.
     """
+    if identifier == SHUFFLE:  # any bytes are a shuffled chunk, so none can stand for something else
+        return decode_shuffle(data, values)
     if data.startswith(_DEFLATED):
         return _inflated(data, nbytes)
-    if identifier == SHUFFLE:
-        return decode_shuffle(data, values)
     if nbytes is None:
         raise FormatError(f"a chunk of HDF5 filter {identifier} cannot be decoded without its decoded size")
     if identifier == LZ4:
@@ -67,12 +67,14 @@ def decode_filtered(identifier: int, values: Sequence[int], nbytes: int | None, 
     return decode_by_library(identifier, values, checked, nbytes)
 
 
-def encode_filtered(data: bytes) -> bytes:
-    """``data`` as :func:`decode_filtered` decodes it, whichever the filter.
+def encode_filtered(identifier: int, values: Sequence[int], data: bytes) -> bytes:
+    """``data`` as :func:`decode_filtered` decodes it.
 
-    No filter encodes it: lossy ones would change values, szip leaves alone what it cannot make smaller, and several
-    are not there without their package.
+    Only shuffle is encoded as the filter would: lossy ones would change values, szip leaves alone what it cannot make
+    smaller, and several are not there without their package.
     """
+    if identifier == SHUFFLE:
+        return encode_shuffle(data, values)
     return _DEFLATED + zlib.compress(data, _LEVEL)
 
 
@@ -104,7 +106,7 @@ class Hdf5FilterV2(Codec):  # type: ignore[misc]  # numcodecs is not annotated
 
     def encode(self, buf: Any) -> bytes:
         """``buf`` as this codec decodes it, without the filter."""
-        return encode_filtered(bytes(ensure_bytes(buf)))
+        return encode_filtered(self.filter, self.values, bytes(ensure_bytes(buf)))
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         """What went into the filter, written into ``out`` where it is given."""

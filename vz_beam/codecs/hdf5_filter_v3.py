@@ -56,7 +56,7 @@ class Hdf5FilterV3(BytesBytesCodec):
         return chunk_spec.prototype.buffer.from_array_like(decoded)
 
     async def _encode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer | None:
-        data = await asyncio.to_thread(encode_filtered, chunk_data.to_bytes())
+        data = await asyncio.to_thread(encode_filtered, self.filter, self.values, chunk_data.to_bytes())
         return chunk_spec.prototype.buffer.from_bytes(data)
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
