@@ -112,6 +112,8 @@ def manifest_array(
         return ManifestArray(metadata, ChunkManifest.from_inlined(grid.grid_shape, chunks))
     if layout == h5d.CHUNKED:
         pipeline = filter_pipeline(described.plist, metadata.chunk_nbytes, metadata.dtype.itemsize)
+        if pipeline.damage:
+            raise UnsupportedError(f"its filters do not fit its chunks: {pipeline.damage}")
         if stored is not None and len(stored):
             pipeline = pipeline.without_unused(int(np.bitwise_and.reduce(stored.masks)))
         if pipeline.codecs and not kind.conversion:
@@ -218,6 +220,8 @@ def _strings(
             check_inside_file(stored, file.nbytes, file.source.url, dataset.path)
             nbytes = math.prod(index_grid.chunk_shape) * HEAP_ID.itemsize
             pipeline = filter_pipeline(described.plist, nbytes, HEAP_ID.itemsize)
+            if pipeline.damage:
+                raise UnsupportedError(f"its filters do not fit its chunks: {pipeline.damage}")
             raw = stored_strings(file, index_grid, pipeline, stored)
     if raw is None:
         raw = np.asarray(h5py.Dataset(did)[()], dtype=object)

@@ -49,10 +49,12 @@ class FilterPipeline:
     """The filters of one dataset in encoding order.
 
     ``steps[i]`` stands for filter ``i``, bit ``i`` of a chunk's filter mask: its codec, ``None`` where decoding
-    changes nothing, or a text that names it where it has no codec.
+    changes nothing, or a text that names it where it has no codec. ``damage`` says which filter has values that no
+    chunk of this size can have: libhdf5 may crash on it.
     """
 
     steps: tuple[Codec | str | None, ...] = ()
+    damage: str = ""
 
     @property
     def undecodable(self) -> str:
@@ -86,16 +88,22 @@ def filter_pipeline(plist: h5p.PropDCID, chunk_nbytes: int, itemsize: int) -> Fi
         itemsize: size of an element, bytes.
     """
     steps: list[Codec | str | None] = []
+    damage: list[str] = []
     input_nbytes: int | None = chunk_nbytes  # of the next filter; unknown behind a compressor
     for number in range(plist.get_nfilters()):
         identifier, _, values, name = plist.get_filter(number)
         values = tuple(values)
+        if input_nbytes is not None:
+            try:
+                check_values(identifier, values, input_nbytes)
+            except FormatError as error:
+                damage.append(str(error))
         steps.append(_step(identifier, values, (name or b"").decode("latin-1"), input_nbytes, itemsize))
         if identifier == _FLETCHER32:
             input_nbytes = None if input_nbytes is None else input_nbytes + 4  # the checksum is appended
         elif not _keeps_size(identifier, values):
             input_nbytes = None
-    return FilterPipeline(tuple(steps))
+    return FilterPipeline(tuple(steps), ", ".join(damage))
 
 
 def keeps_size(codec: Codec) -> bool:
@@ -125,10 +133,6 @@ def _step(
         return _shuffle(values, input_nbytes, itemsize)
     if make is not None:
         return make(values, input_nbytes or 0, itemsize)
-    try:
-        check_values(identifier, values, input_nbytes or 0)
-    except FormatError as error:
-        return str(error)
     return Codec(HDF5_FILTER, {"filter": identifier, "values": list(values), "nbytes": input_nbytes})
 
 

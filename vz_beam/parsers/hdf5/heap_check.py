@@ -12,6 +12,9 @@ import numpy as np
 from vz_beam.parsers.hdf5.global_heap import HEAP_ID, NOT_STORED, GlobalHeap, HeapDamage
 
 _OPAQUE, _COMPOUND, _ENUMERATION, _VARIABLE_LENGTH, _ARRAY, _COMPLEX = 5, 6, 8, 9, 10, 11
+_REFERENCE, _OF_REGION = 7, 1
+_REGION = np.dtype([("address", "<u8"), ("number", "<u4")])
+"""A reference to a part of a dataset: where in the heap its description is."""
 _PROPERTY_NBYTES = {0: 4, 1: 12, 2: 2, 3: 0, 4: 4, 7: 0}
 """Of integers, floating-point numbers, times, strings, bit fields and references."""
 _MOST_ELEMENTS = 2**20
@@ -22,16 +25,18 @@ _MOST_ELEMENTS = 2**20
 class EncodedType:
     """A datatype: ``nbytes`` of an element, and what it is made of where values of variable length may be in there.
 
-    ``parts`` are types at byte offsets of an element; ``base`` is the type of what a value of variable length holds.
+    ``parts`` are types at byte offsets of an element; ``base`` is the type of what a value of variable length holds;
+    ``is_region`` says that it is a reference to a part of a dataset, which lies in the heap as well.
     """
 
     nbytes: int
     parts: tuple[tuple[int, EncodedType], ...] = ()
     base: EncodedType | None = None
+    is_region: bool = False
     has_heap: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        has_heap = self.base is not None or any(part.has_heap for _, part in self.parts)
+        has_heap = self.is_region or self.base is not None or any(part.has_heap for _, part in self.parts)
         object.__setattr__(self, "has_heap", has_heap)
 
 
@@ -53,6 +58,10 @@ def check_heap(heap: GlobalHeap, kind: EncodedType, data: bytes) -> None:
     if not kind.has_heap or not kind.nbytes:
         return
     count = len(data) // kind.nbytes
+    if kind.is_region:
+        addresses = np.frombuffer(data, _REGION, count)["address"]
+        heap.check(addresses[addresses != NOT_STORED].tolist())
+        return
     if kind.base is None:
         for offset, part in kind.parts:
             if part.has_heap:
@@ -82,6 +91,8 @@ def _type_at(raw: bytes, start: int) -> tuple[EncodedType, int]:
         int.from_bytes(raw[start + 4 : start + 8], "little"),
     )
     place = start + 8
+    if kind == _REFERENCE and bits & 0x0F == _OF_REGION and nbytes == _REGION.itemsize:
+        return EncodedType(nbytes, is_region=True), place
     if kind in _PROPERTY_NBYTES:
         return EncodedType(nbytes), place + _PROPERTY_NBYTES[kind]
     if kind == _OPAQUE:

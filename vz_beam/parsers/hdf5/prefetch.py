@@ -38,9 +38,9 @@ Walk = Generator[list[tuple[int, int]], list[bytes], None]
 def prefetch_structure(cache: BlockCache, path: str) -> None:
     """Read what leads to the objects at ``path`` and below through ``cache``: headers, links, attributes.
 
-    A level at a time, and what has the signature of an object header in a block that is there is taken for one: objects
-    of one file lie near each other, and need not wait for the links to them. Nothing is concluded from it, so what is
-    not understood does no harm. Chunk indexes are left at their roots.
+    A level at a time. Where the whole file is wanted, what has the signature of an object header in a block that is
+    there is taken for one: objects lie near each other, and need not wait for the links to them. Nothing is concluded
+    from it, so what is not understood does no harm. Chunk indexes are left at their roots.
     """
     head = cache.read_head(BLOCK_BYTES)
     superblock = read_superblock(head)
@@ -56,6 +56,7 @@ class _Prefetch:
         self.size = cache.size()
         self.left = _MOST_BYTES
         self.seen: set[int] = set()
+        self.scans = True
         self.scanned: set[int] = set()
         self.waiting: list[tuple[Walk, list[tuple[int, int]]]] = []
         self.structure = Structure(cache.url, "/")
@@ -63,6 +64,7 @@ class _Prefetch:
     def run(self, root: int, steps: Sequence[bytes]) -> None:
         """Follow all that the object ``steps`` below the one at ``root`` leads to."""
         self._visit(root, steps)
+        self.scans = not steps
         has_tail = False
         while True:
             asked = self._asked()
@@ -80,7 +82,8 @@ class _Prefetch:
     def _asked(self) -> list[tuple[Walk, list[tuple[int, int]]]]:
         """The walks that have come as far as what is in memory leads, and what each needs next."""
         asked: list[tuple[Walk, list[tuple[int, int]]]] = []
-        self._scan()
+        if self.scans:
+            self._scan()
         while self.waiting:
             walk, ranges = self.waiting.pop()
             found = self.cache.read_known(ranges)
