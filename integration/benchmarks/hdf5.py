@@ -179,9 +179,7 @@ class _Verdicts:
             self.missed.append(text)
 
 
-def _measure(
-    work: Work, folder: Path, ours: _Openers, theirs: _Openers, rounds: int, verdicts: _Verdicts
-) -> None:
+def _measure(work: Work, folder: Path, ours: _Openers, theirs: _Openers, rounds: int, verdicts: _Verdicts) -> None:
     path = str(folder / work.file)
     tools = [("vz_beam", ours), *((peer, ours if peer.startswith("h5py") else theirs) for peer in work.peers)]
     for tool, openers in tools:
@@ -201,16 +199,15 @@ def _measure(
         )
     for target in work.targets:
         ratio = _ratio(seconds[target.peer], seconds["vz_beam"])
-        verdicts.add(ratio >= target.at_least, f"{target.peer} takes {ratio:.2f} times ours, at least {target.at_least:.2f}")
+        text = f"{target.peer} takes {ratio:.2f} times ours, at least {target.at_least:.2f}"
+        verdicts.add(ratio >= target.at_least, text)
 
 
 def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
     return statistics.median(their / our for their, our in zip(theirs, ours, strict=True))
 
 
-def _count_rounds(
-    title: str, path: Path, most: int, ours: _Openers, theirs: _Openers, verdicts: _Verdicts
-) -> None:
+def _count_rounds(title: str, path: Path, most: int, ours: _Openers, theirs: _Openers, verdicts: _Verdicts) -> None:
     print(f"{title}, {LATENCY_SECONDS * 1000:.0f} ms a request")
     with RangeServer({path.name: path}, latency_seconds=LATENCY_SECONDS) as server:
         counts: dict[str, int] = {}
@@ -239,7 +236,7 @@ def _measure_memory(path: Path, python: str, verdicts: _Verdicts) -> None:
         answers["http"]["read_bytes"] = server.nbytes
     print(f"{path.name}, memory")
     for place, answer in answers.items():
-        peak, read, chunks = (answer[key] / answer["chunks"] for key in ("peak_bytes", "read_bytes", "chunks"))
+        peak, read = (answer[key] / answer["chunks"] for key in ("peak_bytes", "read_bytes"))
         verdicts.add(
             peak - read < MOST_BYTES_A_CHUNK,
             f"{place}: {peak:.0f} bytes a chunk, {read:.0f} of them read: {peak - read:.0f}, less than "

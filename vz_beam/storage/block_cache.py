@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 
 from vz_beam.errors import InputError
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.open_handle import OpenHandle
+from vz_beam.storage.pieces import Pieces
 from vz_beam.storage.source_ranges import checked_end, checked_range, checked_ranges
 
 BLOCK_BYTES = 64 * 1024
@@ -90,6 +92,10 @@ class BlockCache(OpenHandle):
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range; what is not in memory is fetched in one call."""
+        return list(self.pieces(ranges))
+
+    def pieces(self, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        """The same, but each piece is cut out of its blocks only when it is looked at."""
         wanted = checked_ranges(self.url, ranges)
         size = self.size()
         large: dict[tuple[int, int], bytes | None] = {}
@@ -108,7 +114,7 @@ class BlockCache(OpenHandle):
         blocks.update(zip(missing, fetched, strict=False))
         large.update(zip(large, fetched[len(missing) :], strict=True))
         self._keep(blocks)
-        return [self._piece(blocks, large, start, stop) for start, stop in wanted]
+        return Pieces(partial(self._piece, blocks, large), wanted)
 
     def read_exactly(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range; those that are not in memory are fetched without what lies around them."""

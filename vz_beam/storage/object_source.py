@@ -105,7 +105,7 @@ class ObjectSource(SourceHandle):
         plan = plan_ranges(wanted, gap_bytes=GAP_BYTES, max_bytes=MAX_BYTES)
         if len(plan.fetches) <= 1:
             return plan.assemble([self.read(*fetch) for fetch in plan.fetches])
-        return plan.assemble(list(request_pool().map(lambda fetch: self.read(*fetch), plan.fetches)))
+        return plan.assemble(request_pool().map(lambda fetch: self.read(*fetch), plan.fetches))
 
     def identity(self) -> Identity:
         """What the object is now."""
