@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from vz_beam.errors import InputError
 
+GAP_BYTES = 128 * 1024
+"""Nearer ranges are fetched as one: less than one of 16 connections side by side brings in a round trip of 20 ms."""
+
 
 @dataclass(frozen=True, slots=True)
 class RangePlan:
@@ -15,12 +18,12 @@ class RangePlan:
     wanted: tuple[tuple[int, int], ...]
     fetches: tuple[tuple[int, int], ...]
 
-    def assemble(self, fetched: Iterable[bytes]) -> list[bytes]:
+    def assemble(self, fetched: Iterable[bytes | memoryview]) -> list[bytes]:
         """The bytes of each wanted range, in their order, cut out of those of each fetch as they come in."""
         pieces: list[bytes] = [b""] * len(self.wanted)
         full = (place for place, (start, stop) in enumerate(self.wanted) if start < stop)
         incoming = zip(self.fetches, fetched, strict=True)
-        held: list[tuple[int, bytes]] = []
+        held: list[tuple[int, bytes | memoryview]] = []
         for place in sorted(full, key=self.wanted.__getitem__):
             start, stop = self.wanted[place]
             while held and held[0][0] + len(held[0][1]) <= start:
@@ -32,13 +35,13 @@ class RangePlan:
         return pieces
 
 
-def _cut(held: Sequence[tuple[int, bytes]], start: int, stop: int) -> bytes:
+def _cut(held: Sequence[tuple[int, bytes | memoryview]], start: int, stop: int) -> bytes:
     """The bytes ``start`` to ``stop`` of fetches that follow each other, given with where they begin."""
     first, data = held[0]
     if (start, stop) == (first, first + len(data)):
-        return data
+        return bytes(data)
     if stop <= first + len(data):
-        return data[start - first : stop - first]
+        return bytes(data[start - first : stop - first])
     return b"".join(data[max(start - first, 0) : stop - first] for first, data in held if first < stop)
 
 
