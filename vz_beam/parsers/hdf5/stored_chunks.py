@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vz_beam.errors import TruncatedFileError
 
-BATCH_ROWS = 2**14
+BATCH_ROWS = 2**13
 """Rows that are turned into columns at once: few enough that what is made meanwhile is small beside the columns."""
 _ALL_FILTERS = np.uint32(2**32 - 1)
 """The mask of a chunk that went through no filter."""
