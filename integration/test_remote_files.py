@@ -15,6 +15,7 @@ import xarray as xr
 from integration.servers.range_server import RangeServer
 from vz_beam import open_virtual_dataset
 from vz_beam.errors import SourceError
+from vz_beam.testing.sample_files import write_daily_files
 
 FILES, THREADS = 200, 8
 LATENCY_SECONDS = 0.05
@@ -68,3 +69,14 @@ def test_a_server_that_stops_in_the_middle_is_an_error_in_time(archive: dict[str
             open_virtual_dataset(f"{server.url}/air-0.nc", storage_options=options)
         assert time.monotonic() - began < 20
     assert threading.active_count() < 200
+
+
+def test_a_parser_of_virtualizarr_reads_remote_files(tmp_path: Path) -> None:
+    parsers = pytest.importorskip("virtualizarr.parsers", reason="VirtualiZarr is not installed")
+    path = write_daily_files(tmp_path, 1)[0]
+    expected = open_virtual_dataset(path)
+    with RangeServer({path.name: path}) as server:
+        found = open_virtual_dataset(f"{server.url}/{path.name}", parser=parsers.HDFParser())
+    for name in expected.data_vars:
+        manifest = found[name].data.manifest.rename_paths(f"file://{path}")
+        assert manifest == expected[name].data.manifest

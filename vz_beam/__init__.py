@@ -26,11 +26,13 @@ _HOMES = {
     "StoreSummary": "writers.store_summary",
     "WriteReferences": "transforms",
     "build": "transforms",
+    "from_virtualizarr": "datasets",
     "local_runner": "transforms",
     "open_virtual_dataset": "datasets",
     "open_virtual_datatree": "datasets",
     "pattern_from_file_sequence": "patterns",
     "pattern_from_glob": "storage.glob_pattern",
+    "to_virtualizarr": "datasets",
 }
 """The folder or module of each public name."""
 
@@ -50,15 +52,17 @@ __all__ = [
     "StoreSummary",
     "WriteReferences",
     "build",
+    "from_virtualizarr",
     "local_runner",
     "open_virtual_dataset",
     "open_virtual_datatree",
     "pattern_from_file_sequence",
     "pattern_from_glob",
+    "to_virtualizarr",
 ]
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr__
-    from vz_beam.datasets import open_virtual_dataset, open_virtual_datatree
+    from vz_beam.datasets import from_virtualizarr, open_virtual_dataset, open_virtual_datatree, to_virtualizarr
     from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
     from vz_beam.parsers.hdf5 import HDFParser
     from vz_beam.patterns import ConcatDim, FilePattern, Index, MergeDim, pattern_from_file_sequence

@@ -37,7 +37,7 @@ def virtualizarr_opens(url: str) -> int:
         base = f"{parts.scheme}://{parts.netloc}"
         registry = ObjectStoreRegistry({base: HTTPStore.from_url(base, client_options={"allow_http": True})})
     else:
-        url, registry = f"file://{url}", ObjectStoreRegistry({"file://": LocalStore()})
+        url, registry = f"file://{url}", ObjectStoreRegistry({"file://": LocalStore()})  # type: ignore[dict-item]
     dataset = open_virtual_dataset(url, registry=registry, parser=HDFParser())
     return sum(_grid_size(variable.data) for variable in dataset.variables.values())
 

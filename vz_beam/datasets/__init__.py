@@ -2,5 +2,12 @@
 
 from vz_beam.datasets.accessor import VirtualDatasetAccessor
 from vz_beam.datasets.opening import open_virtual_dataset, open_virtual_datatree
+from vz_beam.datasets.virtualizarr import from_virtualizarr, to_virtualizarr
 
-__all__ = ["VirtualDatasetAccessor", "open_virtual_dataset", "open_virtual_datatree"]
+__all__ = [
+    "VirtualDatasetAccessor",
+    "from_virtualizarr",
+    "open_virtual_dataset",
+    "open_virtual_datatree",
+    "to_virtualizarr",
+]

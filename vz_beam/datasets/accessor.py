@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -116,8 +117,19 @@ class VirtualDataTreeAccessor(_VirtualAccessor):
         return xr.DataTree.from_dict(nodes, name=self._data.name)
 
 
-xr.register_dataset_accessor("vz")(VirtualDatasetAccessor)  # type: ignore[no-untyped-call]
-xr.register_datatree_accessor("vz")(VirtualDataTreeAccessor)  # type: ignore[no-untyped-call]
+def register_accessors() -> None:
+    """Make ``ds.vz`` and ``tree.vz`` ours, also where VirtualiZarr, which has the same name for its own, came later."""
+    for kind, accessor, register in (
+        (xr.Dataset, VirtualDatasetAccessor, xr.register_dataset_accessor),
+        (xr.DataTree, VirtualDataTreeAccessor, xr.register_datatree_accessor),
+    ):
+        if getattr(kind, "vz", None) is not accessor:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                register("vz")(accessor)  # type: ignore[no-untyped-call]
+
+
+register_accessors()
 
 
 def _renamed(dataset: xr.Dataset, new: str | Callable[[str], str]) -> xr.Dataset:

@@ -11,13 +11,17 @@ from typing import Any
 import xarray as xr
 
 from vz_beam.combine.schema import join_path
+from vz_beam.datasets.accessor import register_accessors
 from vz_beam.datasets.virtual_variables import virtual_dataset
+from vz_beam.datasets.virtualizarr import group_from_virtualizarr
 from vz_beam.errors import InputError, UnsupportedError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.parser import SkippingParser, find_parser
 from vz_beam.parsers.refusal import unsupported_variables
 from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource, open_source
+from vz_beam.storage.manifest_store import ManifestStore
+from vz_beam.storage.registry import as_registry, registry_of
 
 StorageOptions = Mapping[str, Any]
 
@@ -157,6 +161,7 @@ def _opened(
     unsupported: str | None,
 ) -> Iterator[_Opened]:
     """The group that was asked for; everything that was opened is closed at the end."""
+    register_accessors()
     check_unsupported(unsupported)
     source: ByteSource = open_source(url, storage_options, registry)
     values = source
@@ -175,7 +180,7 @@ def _opened(
     try:
         if parser is None:
             parser = find_parser(source)
-        root = _parse(parser, source, registry)
+        root = _parse(parser, source, registry, storage_options)
         path = (group or "").strip("/")
         prefix = f"{path}/" if path else ""
         skipped = {p.removeprefix(prefix): why for p, why in root.skipped.items() if p.startswith(prefix)}
@@ -202,14 +207,17 @@ def check_unsupported(unsupported: str | None) -> None:
         raise InputError(f'unsupported={unsupported!r}: it is "raise" or "skip"')
 
 
-def _parse(parser: Any, source: ByteSource, registry: Any) -> ManifestGroup:
+def _parse(parser: Any, source: ByteSource, registry: Any, storage_options: StorageOptions | None) -> ManifestGroup:
     if isinstance(parser, SkippingParser):
         # what matters is known here: variables that are dropped, or of other groups, are nobody's problem
         parser = parser.skipping()
     if hasattr(parser, "parse"):
         group = parser.parse(source)
     elif isinstance(parser, Callable):  # type: ignore[arg-type]  # a parser of VirtualiZarr's calling convention
-        group = parser(source.url, registry).group
+        # VirtualiZarr's parsers read by themselves, and always need a registry
+        stores = registry_of(source.url, storage_options) if registry is None else as_registry(registry)
+        result = parser(url=source.url, registry=stores)
+        group = result.group if isinstance(result, ManifestStore) else group_from_virtualizarr(result)
     else:
         raise InputError(f"a parser has a method parse(source), and {parser!r} has none")
     if not isinstance(group, ManifestGroup):

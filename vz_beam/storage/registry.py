@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol
 from urllib.parse import unquote, urlsplit
 
+from obstore.store import LocalStore
+
 from vz_beam.errors import InputError
+from vz_beam.storage.object_stores import object_store
 from vz_beam.storage.url_secrets import shown
-from vz_beam.storage.urls import canonical_url, root_and_key
+from vz_beam.storage.urls import OBJECT_SCHEMES, canonical_url, local_path_of, root_and_key, scheme_of
 
 
 class Registry(Protocol):
@@ -73,6 +76,23 @@ def as_registry(stores: Stores) -> Registry:
     raise InputError(
         f"a {type(stores).__name__} is no registry: give {{url prefix: obstore store}}, or something with resolve(url)"
     )
+
+
+def registry_of(url: str, storage_options: Mapping[str, Any] | None) -> Registry:
+    """A registry of the one store that serves a canonical URL, for readers that want one.
+
+    Raises:
+        InputError: obstore has no store for it.
+    """
+    if local_path_of(url) is not None:
+        return PrefixRegistry({"file:///": LocalStore()})
+    if scheme_of(url) not in OBJECT_SCHEMES:
+        raise InputError(
+            f"{shown(url)}: obstore has no store for this URL, and nothing else will do. Way out: give a registry, "
+            "or open it by a parser of vz_beam"
+        )
+    store, _ = object_store(url, storage_options)
+    return PrefixRegistry({root_and_key(url)[0]: store})
 
 
 def resolve(registry: Registry, url: str) -> tuple[Any, str]:
