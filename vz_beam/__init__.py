@@ -6,6 +6,8 @@ Names are loaded when they are first used: ``import vz_beam`` loads neither Beam
 from __future__ import annotations
 
 import importlib
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -72,9 +74,25 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.writers.store_summary import StoreSummary
 
 
+def _offer_accessors() -> None:
+    """Give datasets and trees of xarray ``vz``, where xarray is loaded, without loading what is behind it."""
+    xarray = sys.modules.get("xarray")
+    for kind, register, accessor in (
+        ("Dataset", "register_dataset_accessor", "VirtualDatasetAccessor"),
+        ("DataTree", "register_datatree_accessor", "VirtualDataTreeAccessor"),
+    ):
+        if hasattr(xarray, register) and not hasattr(getattr(xarray, kind), "vz"):
+            getattr(xarray, register)("vz")(partial(_accessor, accessor))
+
+
+def _accessor(name: str, data: Any) -> Any:
+    return getattr(importlib.import_module("vz_beam.datasets.accessor"), name)(data)
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'vz_beam' has no attribute {name!r}")
+    _offer_accessors()
     value = getattr(importlib.import_module(f"vz_beam.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
@@ -82,3 +100,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
+
+
+_offer_accessors()
