@@ -93,13 +93,25 @@ def _datasets(path: Path) -> dict[str, Any]:
     """The values of the datasets by path, ``None`` where h5py cannot read them or they are too large to compare."""
     found: dict[str, Any] = {}
 
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and not _is_dimension_only(item):
-            found[name] = _values(item)
+    def visit(group: h5py.Group, above: tuple[Any, ...]) -> None:
+        for name in group:
+            item = _opened(group, name)
+            if isinstance(item, h5py.Dataset) and not _is_dimension_only(item):
+                found[item.name.strip("/")] = _values(item)
+            elif isinstance(item, h5py.Group) and item.id not in above:
+                visit(item, (*above, item.id))
 
     with h5py.File(path) as file:
-        file.visititems(visit)
+        visit(file, (file.id,))
     return found
+
+
+def _opened(group: h5py.Group, name: str) -> Any:
+    """What a hard link leads to, ``None`` where h5py cannot open it."""
+    try:
+        return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+    except (KeyError, OSError, RuntimeError, TypeError):
+        return None
 
 
 def _is_comparable(name: str, expected: Any) -> bool:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,7 +13,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.parsers.hdf5.conftest import Hdf5File, parsed
-from vz_beam.errors import FormatError, SourceError, TransientSourceError, TruncatedFileError, VzBeamError
+from vz_beam.datasets.opening import open_virtual_dataset, open_virtual_datatree
+from vz_beam.errors import (
+    FormatError,
+    SourceError,
+    TransientSourceError,
+    TruncatedFileError,
+    UnsupportedError,
+    VzBeamError,
+)
 from vz_beam.parsers.hdf5 import HDFParser
 from vz_beam.storage.byte_source import ByteSource, open_source
 from vz_beam.storage.manifest_store import ManifestStore
@@ -40,6 +50,59 @@ def test_damage_is_named_with_its_path(hdf5: Hdf5File) -> None:
         hdf5.parse()
     assert caught.value.__cause__ is not None
     assert isinstance(pickle.loads(pickle.dumps(caught.value)), FormatError)
+
+
+@pytest.fixture
+def partly_damaged(hdf5: Hdf5File) -> Hdf5File:
+    """A file with a sound variable, and three whose header, chunk index and attribute are damaged."""
+    with hdf5.write() as file:
+        file["sound"] = np.arange(3)
+        file["g/header"] = np.arange(3)
+        file.create_dataset("index", data=np.arange(500), chunks=(1,))
+        file.create_dataset("attribute", data=np.arange(3)).attrs["names"] = ["a text"]
+        address = h5py.h5o.get_info(file["g/header"].id).addr
+    data = bytearray(hdf5.path.read_bytes())
+    data[address] = 99
+    for signature in (b"TREE\x01\x01", b"GCOL"):  # a node of chunks above others; the heap of the attribute's value
+        data[data.index(signature)] = 0
+    hdf5.path.write_bytes(data)
+    return hdf5
+
+
+@pytest.mark.parametrize("wrap", [lambda source: source, RequestLog], ids=["local", "bytes"])
+def test_damaged_variables_are_skipped_and_listed_where_asked(
+    partly_damaged: Hdf5File, wrap: Callable[[ByteSource], Any]
+) -> None:
+    with wrap(open_source(str(partly_damaged.path))) as source:
+        group = HDFParser(unsupported="skip").parse(source)
+    assert sorted(group.skipped) == ["attribute", "g/header", "index"]
+    for name, said in (("attribute", "global heap"), ("g/header", "HDF5 library"), ("index", "chunk index")):
+        assert said in group.skipped[name]
+    assert stored_values(ManifestStore(group))["sound"].tolist() == [0, 1, 2]
+
+
+def test_a_damaged_variable_is_an_error_or_left_out_by_name(partly_damaged: Hdf5File) -> None:
+    with pytest.raises(FormatError, match="is damaged"):
+        partly_damaged.parse()
+    path = str(partly_damaged.path)
+    with pytest.raises(UnsupportedError, match=r"attribute(.|\n)*index(.|\n)*drop_variables=\['attribute', 'index'\]"):
+        open_virtual_dataset(path)
+    assert list(open_virtual_dataset(path, drop_variables=["attribute", "index"])) == ["sound"]
+    tree = open_virtual_datatree(path, drop_variables=["attribute", "index", "g/header"])
+    assert list(tree.variables) == ["sound"]
+
+
+def test_a_type_that_libhdf5_refuses_is_a_problem_of_its_variable(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        file["sound"] = np.arange(3)
+        file["odd"] = np.arange(3, dtype="i4")
+    data = hdf5.path.read_bytes()
+    kind = struct.pack("<IIHH", 0x0810, 4, 0, 32)
+    assert data.count(kind) == 1
+    hdf5.path.write_bytes(data.replace(kind, struct.pack("<IIHH", 0x0810, 4, 0, 3)))
+    with pytest.raises(UnsupportedError, match="odd: its type is one that libhdf5 refuses"):
+        hdf5.parse()
+    assert list(hdf5.parse(unsupported="skip").arrays) == ["sound"]
 
 
 @pytest.mark.parametrize("wrap", [lambda source: source, RequestLog], ids=["local", "bytes"])

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 from h5py import h5s
 
+from vz_beam.errors import FormatError, TruncatedFileError
 from vz_beam.manifests.chunk_grid import ChunkGrid
 from vz_beam.parsers.hdf5.btree_v1 import btree_v1_chunks
 from vz_beam.parsers.hdf5.btree_v2 import btree_v2_chunks
 from vz_beam.parsers.hdf5.extensible_array import extensible_array_chunks
-from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile
+from vz_beam.parsers.hdf5.file import OpenFile, noted_damage
 from vz_beam.parsers.hdf5.fixed_array import fixed_array_chunks, implicit_chunks
 from vz_beam.parsers.hdf5.groups import FoundDataset
 from vz_beam.parsers.hdf5.index_reading import ChunkIndex, Reading, read_together
@@ -20,8 +21,15 @@ from vz_beam.parsers.hdf5.layout_message import ChunkedLayout, IndexKind, chunke
 from vz_beam.parsers.hdf5.stored_chunks import ChunkCollector, GridPlaces, StoredChunks
 
 
-def chunk_indexes(file: OpenFile, datasets: Mapping[str, tuple[FoundDataset, ChunkGrid]]) -> dict[str, StoredChunks]:
+def chunk_indexes(
+    file: OpenFile, datasets: Mapping[str, tuple[FoundDataset, ChunkGrid]], problems: dict[str, str] | None
+) -> dict[str, StoredChunks]:
     """The stored chunks of each chunked dataset, by path; those outside the grid, left by shrinking, are ignored.
+
+    Args:
+        file: that holds them.
+        datasets: by path, each with the grid of its chunks.
+        problems: gets, by path, what is wrong with damaged indexes, which are left out; ``None`` to raise it.
 
     Raises:
         FormatError: a damaged index; TruncatedFileError where it reaches over the end of the file.
@@ -31,14 +39,24 @@ def chunk_indexes(file: OpenFile, datasets: Mapping[str, tuple[FoundDataset, Chu
     for path, (dataset, grid) in datasets.items():
         layout = _layout(dataset, grid)
         if layout is None:
-            with NamedDamage(file.source.url, path):
+            with noted_damage(file.source.url, path, problems):
                 result[path] = stored_chunks(dataset.did, grid)
         elif layout.address is None:
             result[path] = StoredChunks.none()
         else:
             places = _grid_places(dataset, layout, grid, file.base)
             indexes.append(ChunkIndex(file.source.url, path, layout, _grid_limits(dataset, layout), places))
-    return result | _read(file, indexes)
+    try:
+        return result | _read(file, indexes)
+    except TruncatedFileError:
+        raise
+    except FormatError:
+        if problems is None:
+            raise
+    for index in indexes:
+        with noted_damage(file.source.url, index.path, problems):
+            result |= _read(file, [index])
+    return result
 
 
 def _layout(dataset: FoundDataset, grid: ChunkGrid) -> ChunkedLayout | None:

@@ -16,9 +16,9 @@ from vz_beam.parsers.hdf5.attributes import ObjectAttributes
 from vz_beam.parsers.hdf5.chunk_index import chunk_indexes
 from vz_beam.parsers.hdf5.dimensions import DatasetDimensions, Dimensions
 from vz_beam.parsers.hdf5.external_storage import external_array
-from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile
+from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile, noted_damage
 from vz_beam.parsers.hdf5.grafts import grafted
-from vz_beam.parsers.hdf5.groups import FoundDataset, FoundGroup, found_dataset, walked
+from vz_beam.parsers.hdf5.groups import FoundDataset, FoundGroup, Wanted, found_dataset, walked
 from vz_beam.parsers.hdf5.links import FoundObject, InOtherFile, followed
 from vz_beam.parsers.hdf5.other_files import OtherFiles
 from vz_beam.parsers.hdf5.source_values import SourceValues
@@ -48,6 +48,11 @@ class Choices:
     inline_limit_bytes: int
     skip_unsupported: bool
     fill_missing_sources: bool
+
+    @property
+    def wanted(self) -> Wanted:
+        """What of the files' objects is taken."""
+        return Wanted(self.drop, self.skip_unsupported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,8 @@ class ContentReader:
         described: dict[str, DescribedDataset] = {}
         self._describe(found, dimensions, virtual, described)
         indexed = {path: (d.dataset, d.index_grid) for path, d in described.items() if d.index_grid is not None}
-        group = self._arrays(found, described, chunk_indexes(self.file, indexed), virtual)
+        indexes = chunk_indexes(self.file, indexed, self._noted)
+        group = self._arrays(found, described, indexes, virtual)
         links = [
             _Link(part, name, target, entered.then(self.file.source.url, part.addresses))
             for part in found.walk()
@@ -231,7 +237,7 @@ class ContentReader:
     ) -> ManifestGroup:
         arrays: dict[str, ManifestArray] = {}
         for dataset in found.datasets:
-            if dataset.path in described:
+            if dataset.path in described and dataset.path not in self.problems:
                 with self._named(dataset.path):
                     arrays[dataset.name] = self._array(
                         described[dataset.path], indexes.get(dataset.path), virtual.get(dataset.path)
@@ -316,7 +322,7 @@ class ContentReader:
     def _linked_group(self, link: _Link, target: FoundObject, grafts: dict[str, list[ManifestGroup]]) -> None:
         if (self.file.source.url, target.address) in link.entered.groups:
             return  # a circle of files ends here, as one of groups does
-        found = walked(self.file, target, link.path, self.choices.drop)
+        found = walked(self.file, target, link.path, self.choices.wanted)
         content = self.group(found, link.entered)
         grafts.setdefault(link.holder.path, []).append(ManifestGroup({}, {link.name: content}))
 
@@ -324,10 +330,15 @@ class ContentReader:
     def _named(self, path: str) -> Iterator[None]:
         """Damage gets the name of the dataset, and what is refused is noted as its problem."""
         try:
-            with NamedDamage(self.file.source.url, path):
+            with noted_damage(self.file.source.url, path, self._noted):
                 yield
         except UnsupportedError as error:
             self.problems[path] = str(error)
+
+    @property
+    def _noted(self) -> dict[str, str] | None:
+        """Where damage of single datasets is noted, ``None`` where it is an error."""
+        return self.problems if self.choices.skip_unsupported else None
 
 
 def _own_dimensions(dataset: FoundDataset) -> DatasetDimensions:

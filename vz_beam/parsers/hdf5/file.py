@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import h5py
 from h5py import h5f
 
-from vz_beam.errors import FormatError, TruncatedFileError, VzBeamError
+from vz_beam.errors import FormatError, TruncatedFileError, UnsupportedError, VzBeamError
 from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage
 from vz_beam.parsers.hdf5.index_reading import Reading, Result, read_together
 from vz_beam.parsers.hdf5.object_header import Message, header_messages
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _TRUNCATED = re.compile(r"truncated file|addr overflow|end of file|read past|eof", re.IGNORECASE)
+_UNUSUAL = "datatype has unusually large # of unused bits"
+"""libhdf5 takes such types for damage, and they may be: it reads them only where the program asks for it."""
 _LIBRARY_ERRORS = (
     OSError,
     RuntimeError,
@@ -184,6 +187,8 @@ def _check_not_being_written(source: ByteSource, start: int) -> None:
 class NamedDamage:
     """Turns what the library raises on damaged bytes into ``FormatError``, or ``TruncatedFileError``, of ``path``.
 
+    A type that libhdf5 refuses becomes ``UnsupportedError``.
+
     The library's error loses its traceback, which would keep h5py's access properties: a process that still has those
     of a file object at its end crashes there (h5py 3.16).
     """
@@ -206,7 +211,24 @@ class NamedDamage:
             raise _damage(error, self._url, self._path) from error.with_traceback(None)
 
 
-def _damage(error: Exception, url: str, path: str) -> FormatError:
+@contextmanager
+def noted_damage(url: str, path: str, problems: dict[str, str] | None) -> Iterator[None]:
+    """As :class:`NamedDamage`, but damage of the object at ``path`` alone is noted in ``problems``.
+
+    A file that is too short is no matter of one object. ``None`` raises all of it.
+    """
+    try:
+        with NamedDamage(url, path):
+            yield
+    except TruncatedFileError:
+        raise
+    except FormatError as error:
+        if problems is None:
+            raise
+        problems[path] = str(error)
+
+
+def _damage(error: Exception, url: str, path: str) -> VzBeamError:
     where = f" at {path!r}" if path else ""
     text = str(error) or type(error).__name__
     if "signature not found" in text:
@@ -214,6 +236,8 @@ def _damage(error: Exception, url: str, path: str) -> FormatError:
             f"{url}: this is no HDF5 file: it has no HDF5 signature, neither at its start nor behind a user "
             "block. Way out: name the parser of its format (parser=...), fetch it again, or leave it out"
         )
+    if _UNUSUAL in text:
+        return UnsupportedError(f"its type is one that libhdf5 refuses: {text}")
     if isinstance(error, HeapDamage):
         return FormatError(f"{url}: the file is damaged{where}: {text}. Way out: fetch it again, or leave it out")
     if _TRUNCATED.search(text):

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from h5py import h5, h5d, h5g, h5l, h5o, h5p
 
-from vz_beam.errors import InputError
+from vz_beam.errors import InputError, UnsupportedError
 from vz_beam.parsers.hdf5.attributes import ObjectAttributes, object_attributes, text_of
-from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile
+from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile, noted_damage
 from vz_beam.parsers.hdf5.links import FoundObject, InOtherFile, followed
 from vz_beam.parsers.hdf5.object_header import Message
 from vz_beam.parsers.hdf5.virtual_mappings import is_virtual, stored_shape
@@ -62,10 +62,25 @@ class FoundGroup:
             yield from group.walk()
 
 
-def find_group(file: OpenFile, path: str, drop: frozenset[str]) -> FoundGroup | InOtherFile:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a walk takes.
+
+    Objects whose name or path is in ``drop`` are not even opened: they may be damaged. Those that are damaged are
+    problems of their groups where ``goes_on``, else errors.
+    """
+
+    drop: frozenset[str] = frozenset()
+    goes_on: bool = False
+
+    def drops(self, name: str, path: str) -> bool:
+        """Whether an object is left out."""
+        return not self.drop.isdisjoint((name, name.removeprefix(_COORDINATE_PREFIX), path.strip("/")))
+
+
+def find_group(file: OpenFile, path: str, wanted: Wanted) -> FoundGroup | InOtherFile:
     """The group at ``path`` and all below it, in order of creation where the file keeps it.
 
-    Objects whose name or path is in ``drop`` are not even opened: they may be damaged.
     A link on the way may lead into another file.
 
     Raises:
@@ -82,12 +97,12 @@ def find_group(file: OpenFile, path: str, drop: frozenset[str]) -> FoundGroup | 
             return found
         if not isinstance(found.object, h5g.GroupID):
             raise _no_group(file, where)
-        return walked(file, found, where, drop)
+        return walked(file, found, where, wanted)
 
 
-def walked(file: OpenFile, group: FoundObject, path: str, drop: frozenset[str]) -> FoundGroup:
+def walked(file: OpenFile, group: FoundObject, path: str, wanted: Wanted) -> FoundGroup:
     """A group and all below it, known by ``path`` to whoever asked."""
-    return _Walk(file, drop).group(group.object, path, (group.address,))
+    return _Walk(file, wanted).group(group.object, path, (group.address,))
 
 
 def found_dataset(file: OpenFile, name: str, path: str, found: FoundObject, attributed: bool = True) -> FoundDataset:
@@ -103,7 +118,7 @@ def found_dataset(file: OpenFile, name: str, path: str, found: FoundObject, attr
 
 def _no_group(file: OpenFile, path: str) -> InputError:
     root = h5o.open(file.fid, b"/")
-    found = _Walk(file, frozenset()).group(root, "/", (h5o.get_info(root).addr,))
+    found = _Walk(file, Wanted(goes_on=True)).group(root, "/", (h5o.get_info(root).addr,))
     paths = ", ".join(repr(group.path) for group in found.walk())
     return InputError(
         f"{file.source.url}: there is no group {path!r}; the file has {paths}. Way out: group=one of these"
@@ -113,9 +128,9 @@ def _no_group(file: OpenFile, path: str) -> InputError:
 class _Walk:
     """One walk through a file's links."""
 
-    def __init__(self, file: OpenFile, drop: frozenset[str]) -> None:
+    def __init__(self, file: OpenFile, wanted: Wanted) -> None:
         self.file = file
-        self.drop = drop
+        self.wanted = wanted
 
     def group(self, gid: h5g.GroupID, path: str, ancestors: tuple[int, ...]) -> FoundGroup:
         """``gid`` and all below; ``ancestors`` are the addresses on the way here, where cycles end."""
@@ -125,22 +140,29 @@ class _Walk:
         for raw_name, kind, target in _links(gid):
             name = text_of(raw_name)
             child_path = f"{path.rstrip('/')}/{name}"
-            if name in self.drop or name.removeprefix(_COORDINATE_PREFIX) in self.drop or child_path[1:] in self.drop:
+            if self.wanted.drops(name, child_path):
                 continue
-            with NamedDamage(file.source.url, child_path):
-                child = self._open(gid, raw_name, kind, target, child_path, found)
-                if isinstance(child, InOtherFile):
-                    found.elsewhere[name] = child
-                elif child is None:
-                    continue
-                elif isinstance(child.object, h5g.GroupID):
-                    # H5Oget_info of a dataset reads all of its chunk index, and links tell the address as well
-                    if child.address not in ancestors:
-                        found.groups[name] = self.group(child.object, child_path, (*ancestors, child.address))
-                elif isinstance(child.object, h5d.DatasetID):
-                    found.datasets.append(found_dataset(file, name, child_path, child))
+            try:
+                with noted_damage(file.source.url, child_path, found.problems if self.wanted.goes_on else None):
+                    child = self._open(gid, raw_name, kind, target, child_path, found)
+                    if child is not None:
+                        self._add(found, name, child_path, child, ancestors)
+            except UnsupportedError as error:
+                found.problems[child_path] = str(error)
         _show_coordinate_names(found)
         return found
+
+    def _add(
+        self, found: FoundGroup, name: str, path: str, child: FoundObject | InOtherFile, ancestors: tuple[int, ...]
+    ) -> None:
+        if isinstance(child, InOtherFile):
+            found.elsewhere[name] = child
+        elif isinstance(child.object, h5g.GroupID):
+            # H5Oget_info of a dataset reads all of its chunk index, and links tell the address as well
+            if child.address not in ancestors:
+                found.groups[name] = self.group(child.object, path, (*ancestors, child.address))
+        elif isinstance(child.object, h5d.DatasetID):
+            found.datasets.append(found_dataset(self.file, name, path, child))
 
     def _open(
         self, gid: h5g.GroupID, raw_name: bytes, kind: int, address: int, path: str, found: FoundGroup

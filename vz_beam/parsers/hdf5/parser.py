@@ -40,7 +40,8 @@ class HDFParser(CallableParser):
             dataset, ``"fill"`` leaves those chunks missing, as HDF5 reads them. Gaps between the mappings are missing
             chunks in any case, and a series of numbered sources ends before the first that is not there.
         unsupported: ``"raise"`` one error that names every variable that cannot be expressed, or ``"skip"``
-            them and list them in ``ManifestGroup.skipped``, by their paths from ``group``.
+            them and list them in ``ManifestGroup.skipped``, by their paths from ``group``. That is also done with
+            objects that are damaged where the rest of the file is not; a file that is too short is refused.
     """
 
     group: str | None = None

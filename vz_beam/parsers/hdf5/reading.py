@@ -64,7 +64,7 @@ def _read_open(
     file: OpenFile, path: str, choices: Choices, others: OtherFiles, problems: dict[str, str]
 ) -> ManifestGroup | tuple[ByteSource, InOtherFile]:
     # A function of its own, so that all HDF5 objects are gone before the file is closed under them.
-    found = find_group(file, path, choices.drop)
+    found = find_group(file, path, choices.wanted)
     if isinstance(found, InOtherFile):
         return file.source, found
     return ContentReader(file, choices, others, problems).group(found, Entered())
