@@ -72,6 +72,18 @@ def test_a_reference_becomes_the_path_of_its_target(hdf5: Hdf5File) -> None:
     assert hdf5.parse().attributes == {"one": "/g/target", "more": ["/g", None]}
 
 
+def test_a_reference_to_what_was_deleted_is_null(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        file["g/target"] = np.arange(6)
+        file["v"] = np.arange(3)
+        file["v"].attrs["one"] = file["g/target"].ref
+        file["v"].attrs["more"] = np.array([file["g/target"].ref, file["g"].ref], dtype=h5py.ref_dtype)
+        file["v"].attrs.create("part", file["g/target"].regionref[2:4], dtype=h5py.regionref_dtype)
+        del file["g/target"]
+    attributes = hdf5.checked().arrays["v"].metadata.attributes
+    assert attributes == {"one": None, "more": [None, "/g"], "part": None}
+
+
 def test_users_may_have_attributes_named_as_those_of_scales(hdf5: Hdf5File) -> None:
     own = {"CLASS": "IMAGE", "NAME": "my name", "REFERENCE_LIST": "mine", "DIMENSION_LIST": "mine too"}
     with hdf5.write() as file:
@@ -102,6 +114,8 @@ def test_what_scales_and_netcdf_keep_for_themselves_is_hidden(hdf5: Hdf5File) ->
         ("i1", np.uint8(255), 255),
         ("i2", 0.5, 0.5),
         ("i4", np.array([1, 2]), [1, 2]),
+        ("c8", np.complex64(1 + 2j), [1.0, 2.0]),
+        ("?", True, True),
         ("S1", np.bytes_(b"x"), "x"),
     ],
 )

@@ -38,6 +38,35 @@ def test_dimensions_without_scales_are_phony_one_for_each_length(hdf5: Hdf5File)
     assert names(group.groups["g"]) == {"d": ("phony_dim_3",)}
 
 
+def test_phony_dimensions_have_no_name_that_is_taken(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        file["g/phony_dim_0"] = np.arange(7)
+        file["g/phony_dim_0"].make_scale()
+        file["phony_dim_2"] = np.zeros((3, 4))
+        file["a"] = np.zeros(5)
+        file["b"] = np.zeros(7)
+        file["b"].dims[0].attach_scale(file["g/phony_dim_0"])
+    group = hdf5.checked()
+    assert names(group) == {
+        "a": ("phony_dim_1",),
+        "b": ("phony_dim_0",),
+        "phony_dim_2": ("phony_dim_3", "phony_dim_4"),
+    }
+    assert names(group.groups["g"]) == {"phony_dim_0": ("phony_dim_0",)}
+
+
+def test_a_scale_that_was_deleted_names_no_dimension(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        for name in ("x", "y"):
+            file[name] = np.arange(3)
+            file[name].make_scale()
+        file["v"] = np.zeros((3, 3))
+        for axis, name in enumerate(("x", "y")):
+            file["v"].dims[axis].attach_scale(file[name])
+        del file["x"]
+    assert names(hdf5.checked()) == {"v": ("phony_dim_0", "y"), "y": ("y",)}
+
+
 def test_a_square_has_two_phony_dimensions(hdf5: Hdf5File) -> None:
     with hdf5.write() as file:
         file["a"] = np.zeros((4, 4))

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 
 from h5py import h5a, h5d, h5i, h5o, h5r, h5s
 from h5py.h5f import FileID
 
-from vz_beam.parsers.hdf5.attributes import scale_references, text_of
+from vz_beam.parsers.hdf5.attributes import referenced, scale_references, text_of
 from vz_beam.parsers.hdf5.groups import FoundDataset, FoundGroup
 
 
@@ -51,7 +52,7 @@ class Dimensions:
         self._by_address: dict[int, Scale] = {}
         self._by_number: dict[int, Scale] = {}
         self._by_path: dict[str, list[Scale | None]] = {}
-        self._phony_count = 0
+        self._phony_numbers = count()
         datasets = [dataset for group in root.walk() for dataset in group.datasets]
         for dataset in datasets:
             self._note_scale(dataset)
@@ -61,6 +62,7 @@ class Dimensions:
                 for scale, length in zip(scales, dataset.shape, strict=True):
                     if scale is not None and scale.is_unlimited:
                         scale.length = max(scale.length or 0, length)
+        self._taken = {dataset.name for dataset in datasets} | {scale.name for scale in self._by_address.values()}
 
     def _note_scale(self, dataset: FoundDataset) -> None:
         attributes = dataset.attributes
@@ -97,12 +99,15 @@ class Dimensions:
                     continue
                 known = phony.setdefault(length, [])
                 if used[length] == len(known):
-                    known.append(f"phony_dim_{self._phony_count}")
-                    self._phony_count += 1
+                    known.append(self._phony_name())
                 names.append(known[used[length]])
                 used[length] += 1
             result[dataset.path] = DatasetDimensions(tuple(names), shape)
         return result
+
+    def _phony_name(self) -> str:
+        """A name that neither a dimension nor a variable has."""
+        return next(name for number in self._phony_numbers if (name := f"phony_dim_{number}") not in self._taken)
 
     def _attached(self, dataset: FoundDataset) -> list[Scale | None]:
         """The scale of each dimension, ``None`` where there is none."""
@@ -129,10 +134,8 @@ class Dimensions:
     def _target(self, reference: int | h5r.Reference) -> Scale | None:
         if isinstance(reference, int):
             return self._by_address[reference]
-        if not reference:
-            return None
-        target = h5r.dereference(reference, self._fid)
-        if target is None:
+        target = referenced(reference, self._fid)
+        if not isinstance(target, h5d.DatasetID):
             return None
         address = h5o.get_info(target).addr
         if address not in self._by_address:  # dropped, above the group that was asked for, or without a link
