@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.parsers.hdf5.conftest import Hdf5File
+from vz_beam.errors import UnsupportedError
 
 VALUES: dict[str, tuple[Any, Any]] = {
     "text": ("metres", "metres"),
@@ -128,3 +129,20 @@ def test_a_cf_fill_is_a_number_of_the_variables_type_where_that_can_hold_it(
     assert metadata.attributes == {"_FillValue": expected}
     assert type(metadata.attributes["_FillValue"]) is type(expected)
     assert metadata.fill_value in (0, b""), "the storage fill is another thing"
+
+
+@pytest.mark.parametrize("dtype", ["f4", "c8", "i2", "?", "S1"])
+@pytest.mark.parametrize("written", [h5py.Empty("f4"), "none", np.array([], "f8")])
+def test_a_cf_fill_that_no_number_can_equal_is_left_out(hdf5: Hdf5File, dtype: str, written: Any) -> None:
+    with hdf5.write() as file:
+        file.create_dataset("v", (2,), dtype=dtype).attrs["_FillValue"] = written
+    attributes = hdf5.checked().arrays["v"].metadata.attributes
+    assert attributes == ({"_FillValue": "none"} if dtype == "S1" and isinstance(written, str) else {})
+
+
+@pytest.mark.parametrize("dtype", ["f4", "c8"])
+def test_more_than_one_cf_fill_is_refused_where_a_store_holds_one(hdf5: Hdf5File, dtype: str) -> None:
+    with hdf5.write() as file:
+        file.create_dataset("v", (2,), dtype=dtype).attrs["_FillValue"] = np.array([1, 2, 3], dtype)
+    with pytest.raises(UnsupportedError, match="/v: its attribute _FillValue has 3 values"):
+        hdf5.parse()

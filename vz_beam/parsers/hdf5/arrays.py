@@ -140,8 +140,7 @@ def _metadata(
         chunk_shape = tuple(max(length, 1) for length in shape)
     attributes = {name: value for name, value in kind.attributes.items() if name not in dataset.attributes.values}
     attributes = {**dataset.attributes.values, **attributes}
-    if "_FillValue" in attributes:
-        attributes["_FillValue"] = cf_fill_number(attributes["_FillValue"], kind.dtype)
+    attributes = _with_cf_fill(attributes, kind.dtype)
     return ArrayMetadata(
         shape=shape,
         dtype=kind.dtype,
@@ -152,6 +151,24 @@ def _metadata(
         attributes=attributes,
         dimension_names=names,
     )
+
+
+def _with_cf_fill(attributes: dict[str, Any], dtype: np.dtype[Any]) -> dict[str, Any]:
+    """``attributes`` with a ``_FillValue`` that values of ``dtype`` can equal, or none.
+
+    Raises:
+        UnsupportedError: several numbers, of which a store would hold the first.
+    """
+    if "_FillValue" not in attributes:
+        return attributes
+    fill = attributes["_FillValue"]
+    is_number = dtype.kind in "biufc"
+    if fill is None or fill == [] or (is_number and isinstance(fill, str)):
+        return {name: value for name, value in attributes.items() if name != "_FillValue"}
+    is_complex = dtype.kind == "c" and isinstance(fill, list) and len(fill) == 2 and not isinstance(fill[0], list)
+    if dtype.kind in "fc" and isinstance(fill, list) and not is_complex:
+        raise UnsupportedError(f"its attribute _FillValue has {len(fill)} values, {fill}, and an array can have one")
+    return {**attributes, "_FillValue": cf_fill_number(fill, dtype)}
 
 
 def cf_fill_number(value: Any, dtype: np.dtype[Any]) -> Any:
