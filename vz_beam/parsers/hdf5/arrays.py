@@ -132,7 +132,7 @@ def _metadata(
 ) -> ArrayMetadata:
     inner = kind.inner_shape
     shape = (*dimensions.shape, *inner)
-    names = (*dimensions.names, *(f"{dataset.name}_axis_{axis}" for axis in range(len(inner))))
+    names = (*dimensions.names, *dimensions.axes.names(dataset.name, inner))
     strings = kind.dtype == VARIABLE_STRING
     if chunked:
         chunk_shape = (*plist.get_chunk(), *inner)

@@ -7,9 +7,9 @@ dimension scales".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, count
 
 from h5py import h5a, h5d, h5i, h5o, h5r, h5s
 from h5py.h5f import FileID
@@ -36,12 +36,35 @@ class Scale:
     is_netcdf: bool
 
 
+class AxisNames:
+    """Gives names to the axes that array datatypes add; one name stands for one length in all of a file."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = frozenset(taken)
+        self._lengths: dict[str, int] = {}
+
+    def names(self, dataset_name: str, inner_shape: Sequence[int]) -> tuple[str, ...]:
+        """Names of the axes of one dataset.
+
+        >>> axes = AxisNames()
+        >>> axes.names("wind", (3,)), axes.names("wind", (3,)), axes.names("wind", (2,))
+        (('wind_axis_0',), ('wind_axis_0',), ('wind_axis_0_2',))
+        """
+        return tuple(self._name(f"{dataset_name}_axis_{axis}", length) for axis, length in enumerate(inner_shape))
+
+    def _name(self, first: str, length: int) -> str:
+        names = chain([first], (f"{first}_{number}" for number in count(2)))
+        free = (name for name in names if name not in self._taken)
+        return next(name for name in free if self._lengths.setdefault(name, length) == length)
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetDimensions:
     """Names, and the shape that the dimensions give the dataset; larger than its own along unlimited ones."""
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
+    axes: AxisNames = field(default_factory=AxisNames)
 
 
 class Dimensions:
@@ -63,6 +86,7 @@ class Dimensions:
                     if scale is not None and scale.is_unlimited:
                         scale.length = max(scale.length or 0, length)
         self._taken = {dataset.name for dataset in datasets} | {scale.name for scale in self._by_address.values()}
+        self._axes = AxisNames(self._taken)
 
     def _note_scale(self, dataset: FoundDataset) -> None:
         attributes = dataset.attributes
@@ -102,7 +126,7 @@ class Dimensions:
                     known.append(self._phony_name())
                 names.append(known[used[length]])
                 used[length] += 1
-            result[dataset.path] = DatasetDimensions(tuple(names), shape)
+            result[dataset.path] = DatasetDimensions(tuple(names), shape, self._axes)
         return result
 
     def _phony_name(self) -> str:
