@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -152,6 +153,35 @@ def test_groups_are_opened_as_a_tree(tmp_path: Path) -> None:
         backend_kwargs={"storage_options": {"fo": str(tmp_path / "tree.json")}},
     ) as ours:
         assert ours["b"].values.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("form", ["json", "parquet"])
+def test_groups_with_dimensions_of_their_parents_have_the_values_of_netcdf(form: str, tmp_path: Path) -> None:
+    path, store = tmp_path / "tree.nc", tmp_path / f"tree.{form}"
+    with netCDF4.Dataset(path, "w") as file:
+        file.createDimension("t", None)
+        file.createDimension("x", 3)
+        file.createVariable("t", "f8", ("t",))[:] = [1, 2, 3]
+        file.createVariable("x", "f4", ("x",))[:] = [4, 5, 6]
+        for name in ("a", "b"):
+            group = file.createGroup(name)
+            group.createVariable("v", "i4", ("t", "x"), chunksizes=(2, 2))[:2] = np.ones((2, 3))
+            group.createDimension("y", 2 + len(file.groups))  # of one name, and two lengths
+            inner = group.createGroup("inner")
+            inner.createVariable("y", "i4", ("y",))[:] = np.arange(2 + len(file.groups))
+            inner.createVariable("w", "i2", ("y", "x"), fill_value=7)[:1] = np.ones((1, 3))
+    vz_beam.open_virtual_datatree(path).vz.to_kerchunk(store, format=form)
+    # fsspec would look for the protocol in all references, and takes groups in Parquet for arrays there
+    options = {"storage_options": {"fo": str(store), "remote_protocol": "file"}}
+    for where in ("a", "a/inner", "b", "b/inner"):
+        with (
+            xr.open_dataset("reference://", engine="zarr", group=where, backend_kwargs=options) as ours,
+            xr.open_dataset(path, engine="netcdf4", group=where) as expected,
+        ):
+            assert set(ours.variables) == set(expected.variables) != set()
+            for variable in expected.variables:
+                assert ours[variable].dims == expected[variable].dims
+                np.testing.assert_array_equal(ours[variable].values, expected[variable].values)
 
 
 @pytest.mark.parametrize("form", ["json", "parquet"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.parsers.hdf5.conftest import Hdf5File
+from vz_beam.errors import UnsupportedError
 
 VALUES: dict[str, tuple[Any, Any]] = {
     "text": ("metres", "metres"),
@@ -72,6 +73,18 @@ def test_a_reference_becomes_the_path_of_its_target(hdf5: Hdf5File) -> None:
     assert hdf5.parse().attributes == {"one": "/g/target", "more": ["/g", None]}
 
 
+def test_a_reference_to_what_was_deleted_is_null(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        file["g/target"] = np.arange(6)
+        file["v"] = np.arange(3)
+        file["v"].attrs["one"] = file["g/target"].ref
+        file["v"].attrs["more"] = np.array([file["g/target"].ref, file["g"].ref], dtype=h5py.ref_dtype)
+        file["v"].attrs.create("part", file["g/target"].regionref[2:4], dtype=h5py.regionref_dtype)
+        del file["g/target"]
+    attributes = hdf5.checked().arrays["v"].metadata.attributes
+    assert attributes == {"one": None, "more": [None, "/g"], "part": None}
+
+
 def test_users_may_have_attributes_named_as_those_of_scales(hdf5: Hdf5File) -> None:
     own = {"CLASS": "IMAGE", "NAME": "my name", "REFERENCE_LIST": "mine", "DIMENSION_LIST": "mine too"}
     with hdf5.write() as file:
@@ -102,6 +115,8 @@ def test_what_scales_and_netcdf_keep_for_themselves_is_hidden(hdf5: Hdf5File) ->
         ("i1", np.uint8(255), 255),
         ("i2", 0.5, 0.5),
         ("i4", np.array([1, 2]), [1, 2]),
+        ("c8", np.complex64(1 + 2j), [1.0, 2.0]),
+        ("?", True, True),
         ("S1", np.bytes_(b"x"), "x"),
     ],
 )
@@ -114,3 +129,20 @@ def test_a_cf_fill_is_a_number_of_the_variables_type_where_that_can_hold_it(
     assert metadata.attributes == {"_FillValue": expected}
     assert type(metadata.attributes["_FillValue"]) is type(expected)
     assert metadata.fill_value in (0, b""), "the storage fill is another thing"
+
+
+@pytest.mark.parametrize("dtype", ["f4", "c8", "i2", "?", "S1"])
+@pytest.mark.parametrize("written", [h5py.Empty("f4"), "none", np.array([], "f8")])
+def test_a_cf_fill_that_no_number_can_equal_is_left_out(hdf5: Hdf5File, dtype: str, written: Any) -> None:
+    with hdf5.write() as file:
+        file.create_dataset("v", (2,), dtype=dtype).attrs["_FillValue"] = written
+    attributes = hdf5.checked().arrays["v"].metadata.attributes
+    assert attributes == ({"_FillValue": "none"} if dtype == "S1" and isinstance(written, str) else {})
+
+
+@pytest.mark.parametrize("dtype", ["f4", "c8"])
+def test_more_than_one_cf_fill_is_refused_where_a_store_holds_one(hdf5: Hdf5File, dtype: str) -> None:
+    with hdf5.write() as file:
+        file.create_dataset("v", (2,), dtype=dtype).attrs["_FillValue"] = np.array([1, 2, 3], dtype)
+    with pytest.raises(UnsupportedError, match="/v: its attribute _FillValue has 3 values"):
+        hdf5.parse()

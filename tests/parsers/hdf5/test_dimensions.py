@@ -5,11 +5,12 @@ import netCDF4
 import numpy as np
 
 from tests.parsers.hdf5.conftest import Hdf5File
+from vz_beam import open_virtual_datatree
 from vz_beam.manifests.group import ManifestGroup
 
 
-def names(group: ManifestGroup) -> dict[str, tuple[str, ...] | None]:
-    return {name: array.metadata.dimension_names for name, array in group.arrays.items()}
+def names(group: ManifestGroup) -> dict[str, tuple[str, ...]]:
+    return {name: array.metadata.dimension_names or () for name, array in group.arrays.items()}
 
 
 def test_scales_name_the_dimensions_and_themselves(hdf5: Hdf5File) -> None:
@@ -36,6 +37,52 @@ def test_dimensions_without_scales_are_phony_one_for_each_length(hdf5: Hdf5File)
         "c": ("phony_dim_2", "phony_dim_0"),
     }
     assert names(group.groups["g"]) == {"d": ("phony_dim_3",)}
+
+
+def test_phony_dimensions_have_no_name_that_is_taken(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        file["g/phony_dim_0"] = np.arange(7)
+        file["g/phony_dim_0"].make_scale()
+        file["phony_dim_2"] = np.zeros((3, 4))
+        file["a"] = np.zeros(5)
+        file["b"] = np.zeros(7)
+        file["b"].dims[0].attach_scale(file["g/phony_dim_0"])
+    group = hdf5.checked()
+    assert names(group) == {
+        "a": ("phony_dim_1",),
+        "b": ("phony_dim_0",),
+        "phony_dim_2": ("phony_dim_3", "phony_dim_4"),
+    }
+    assert names(group.groups["g"]) == {"phony_dim_0": ("phony_dim_0",)}
+
+
+def test_axes_of_array_types_have_no_name_that_means_another_length(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        for path, length in (("v", 3), ("g/v", 3), ("g/h/v", 4), ("w", 2)):
+            file.create_dataset(path, (2,), dtype=np.dtype(("f4", (length,))))[...] = np.ones((2, length))
+        file["w_axis_0"] = np.arange(5)
+        file["w_axis_0"].make_scale()
+    group = hdf5.checked()
+    assert names(group) == {
+        "v": ("phony_dim_0", "v_axis_0"),
+        "w": ("phony_dim_0", "w_axis_0_2"),
+        "w_axis_0": ("w_axis_0",),
+    }
+    assert names(group.groups["g"])["v"][1] == "v_axis_0"
+    assert names(group.groups["g"].groups["h"])["v"][1] == "v_axis_0_2"
+    assert set(open_virtual_datatree(hdf5.path).groups) == {"/", "/g", "/g/h"}
+
+
+def test_a_scale_that_was_deleted_names_no_dimension(hdf5: Hdf5File) -> None:
+    with hdf5.write() as file:
+        for name in ("x", "y"):
+            file[name] = np.arange(3)
+            file[name].make_scale()
+        file["v"] = np.zeros((3, 3))
+        for axis, name in enumerate(("x", "y")):
+            file["v"].dims[axis].attach_scale(file[name])
+        del file["x"]
+    assert names(hdf5.checked()) == {"v": ("phony_dim_0", "y"), "y": ("y",)}
 
 
 def test_a_square_has_two_phony_dimensions(hdf5: Hdf5File) -> None:

@@ -168,6 +168,31 @@ def test_chunks_lie_where_they_belong_whatever_indexes_them(
     hdf5.checked()
 
 
+@pytest.mark.parametrize("then", ["shrunk", "shrunk and grown", "grown"])
+@pytest.mark.parametrize(
+    ("shape", "limits", "chunks"), [*SHAPES, ((60, 50), (60, 50), (1, 1)), ((5,), (None,), (512,))]
+)
+@pytest.mark.parametrize("version", ["earliest", "latest"])
+def test_an_array_that_changed_its_shape_has_its_values_whatever_indexes_its_chunks(
+    hdf5: Hdf5File,
+    shape: tuple[int, ...],
+    limits: tuple[int | None, ...],
+    chunks: tuple[int, ...],
+    version: str,
+    then: str,
+) -> None:
+    with hdf5.write(libver=version) as file:
+        dataset = file.create_dataset("v", shape, "i4", maxshape=limits, chunks=chunks, fillvalue=-1, compression=1)
+        dataset[...] = np.arange(np.prod(shape)).reshape(shape)
+        if then == "grown":
+            dataset.resize(tuple(n + 5 if limit is None else limit for n, limit in zip(shape, limits, strict=True)))
+        else:
+            dataset.resize(tuple(2 * n // 3 for n in shape))
+        if then == "shrunk and grown":
+            dataset.resize(shape)
+    hdf5.checked()
+
+
 def test_a_chunk_behind_the_end_of_the_file_is_refused_with_both_sizes() -> None:
     columns = (np.array([0, 1]), np.array([10, 90], "u8"), np.array([20, 20], "u8"), np.array([0, 0]))
     with pytest.raises(TruncatedFileError, match=r"chunk 1 of '/v' lies at bytes 90 to 110, and the file has 100"):

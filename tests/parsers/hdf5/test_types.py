@@ -63,6 +63,20 @@ def test_the_names_of_an_enumeration_become_flags(hdf5: Hdf5File) -> None:
     assert attributes == {"flag_values": [0, 2, 5], "flag_meanings": "clear cloudy very_cloudy"}
 
 
+@pytest.mark.parametrize("base", [h5t.STD_I32LE, h5t.STD_U16BE])
+def test_truth_values_wider_than_a_byte_are_integers_with_flags(hdf5: Hdf5File, base: h5t.TypeID) -> None:
+    tid = h5t.enum_create(base)
+    tid.enum_insert(b"FALSE", 0)
+    tid.enum_insert(b"TRUE", 1)
+    with hdf5.write() as file:
+        did = h5d.create(file.id, b"v", tid, h5s.create_simple((3,)))
+        did.write(h5s.ALL, h5s.ALL, np.array([1, 0, 1], base.dtype), tid)
+    group = hdf5.parse()
+    assert group.arrays["v"].metadata.attributes == {"flag_values": [0, 1], "flag_meanings": "FALSE TRUE"}
+    with h5py.File(hdf5.path) as file:
+        assert stored_values(ManifestStore(group))["v"].tolist() == file["v"][()].tolist() == [True, False, True]
+
+
 def test_compounds_of_plain_members_are_references(hdf5: Hdf5File) -> None:
     with hdf5.write() as file:
         file["v"] = np.array([(1, 2.5, b"ab"), (3, -1.0, b"c")], dtype=[("a", "i2"), ("b", "f8"), ("c", "S2")])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_grid import ChunkGrid
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
+from vz_beam.parsers.hdf5.attributes import text_of
 from vz_beam.parsers.hdf5.dimensions import DatasetDimensions
 from vz_beam.parsers.hdf5.file import OpenFile
 from vz_beam.parsers.hdf5.filters import FilterPipeline, filter_pipeline, keeps_size, may_crash
@@ -28,7 +28,7 @@ from vz_beam.parsers.hdf5.inline import check_strings, inlined_chunks, inlined_s
 from vz_beam.parsers.hdf5.layout import check_grid_size, contiguous_chunk
 from vz_beam.parsers.hdf5.stored_chunks import StoredChunks, check_inside_file
 from vz_beam.parsers.hdf5.types import VARIABLE_STRING, StoredType, stored_type
-from vz_beam.parsers.hdf5.variable_strings import compact_strings, stored_strings
+from vz_beam.parsers.hdf5.variable_strings import compact_strings, stored_strings, string_fill
 
 _VLEN_UTF8 = Codec("vlen-utf8")
 
@@ -60,8 +60,8 @@ class DescribedDataset:
     is_external: bool
 
 
-def described_dataset(dataset: FoundDataset, dimensions: DatasetDimensions) -> DescribedDataset:
-    """The header of ``dataset``.
+def described_dataset(file: OpenFile, dataset: FoundDataset, dimensions: DatasetDimensions) -> DescribedDataset:
+    """The header of ``dataset``, which is in ``file``.
 
     Raises:
         UnsupportedError: values that no Zarr array can hold.
@@ -77,7 +77,7 @@ def described_dataset(dataset: FoundDataset, dimensions: DatasetDimensions) -> D
     if layout not in (h5d.CHUNKED, h5d.COMPACT, h5d.CONTIGUOUS, h5d.VIRTUAL):
         raise UnsupportedError(f"its data layout is of class {layout}, which is not known")
     chunked = layout == h5d.CHUNKED and kind.dtype != VARIABLE_STRING
-    metadata = _metadata(dataset, dimensions, kind, plist, chunked)
+    metadata = _metadata(file, dataset, dimensions, kind, plist, chunked)
     index_grid = metadata.chunk_grid if chunked else None
     if layout == h5d.CHUNKED and not chunked and dataset.shape is not None:
         index_grid = ChunkGrid(dataset.shape, plist.get_chunk())
@@ -123,11 +123,16 @@ def manifest_array(
 
 
 def _metadata(
-    dataset: FoundDataset, dimensions: DatasetDimensions, kind: StoredType, plist: h5p.PropDCID, chunked: bool
+    file: OpenFile,
+    dataset: FoundDataset,
+    dimensions: DatasetDimensions,
+    kind: StoredType,
+    plist: h5p.PropDCID,
+    chunked: bool,
 ) -> ArrayMetadata:
     inner = kind.inner_shape
     shape = (*dimensions.shape, *inner)
-    names = (*dimensions.names, *(f"{dataset.name}_axis_{axis}" for axis in range(len(inner))))
+    names = (*dimensions.names, *dimensions.axes.names(dataset.name, inner))
     strings = kind.dtype == VARIABLE_STRING
     if chunked:
         chunk_shape = (*plist.get_chunk(), *inner)
@@ -135,18 +140,35 @@ def _metadata(
         chunk_shape = tuple(max(length, 1) for length in shape)
     attributes = {name: value for name, value in kind.attributes.items() if name not in dataset.attributes.values}
     attributes = {**dataset.attributes.values, **attributes}
-    if "_FillValue" in attributes:
-        attributes["_FillValue"] = cf_fill_number(attributes["_FillValue"], kind.dtype)
+    attributes = _with_cf_fill(attributes, kind.dtype)
     return ArrayMetadata(
         shape=shape,
         dtype=kind.dtype,
         chunk_shape=chunk_shape,
         byte_order=kind.byte_order if not kind.conversion else _native_order(kind.dtype),
         serializer=_VLEN_UTF8 if strings else None,
-        fill_value=_string_fill(attributes) if strings else _storage_fill(dataset.did, plist, kind),
+        fill_value=_string_fill(file, dataset) if strings else _storage_fill(dataset.did, plist, kind),
         attributes=attributes,
         dimension_names=names,
     )
+
+
+def _with_cf_fill(attributes: dict[str, Any], dtype: np.dtype[Any]) -> dict[str, Any]:
+    """``attributes`` with a ``_FillValue`` that values of ``dtype`` can equal, or none.
+
+    Raises:
+        UnsupportedError: several numbers, of which a store would hold the first.
+    """
+    if "_FillValue" not in attributes:
+        return attributes
+    fill = attributes["_FillValue"]
+    is_number = dtype.kind in "biufc"
+    if fill is None or fill == [] or (is_number and isinstance(fill, str)):
+        return {name: value for name, value in attributes.items() if name != "_FillValue"}
+    is_complex = dtype.kind == "c" and isinstance(fill, list) and len(fill) == 2 and not isinstance(fill[0], list)
+    if dtype.kind in "fc" and isinstance(fill, list) and not is_complex:
+        raise UnsupportedError(f"its attribute _FillValue has {len(fill)} values, {fill}, and an array can have one")
+    return {**attributes, "_FillValue": cf_fill_number(fill, dtype)}
 
 
 def cf_fill_number(value: Any, dtype: np.dtype[Any]) -> Any:
@@ -170,10 +192,9 @@ def _native_order(dtype: np.dtype[Any]) -> str | None:
     return None if dtype.itemsize == 1 or (dtype.kind in "SVb" and dtype.names is None) else "little"
 
 
-def _string_fill(attributes: Mapping[str, Any]) -> str:
-    # h5py cannot read the storage fill of strings; netCDF makes it the same as the attribute.
-    fill = attributes.get("_FillValue")
-    return fill if isinstance(fill, str) else ""
+def _string_fill(file: OpenFile, dataset: FoundDataset) -> str:
+    fill = string_fill(file, dataset.messages)
+    return text_of(h5py.Dataset(dataset.did).fillvalue or "") if fill is None else fill
 
 
 def _storage_fill(did: h5d.DatasetID, plist: h5p.PropDCID, kind: StoredType) -> Any:
@@ -211,13 +232,14 @@ def _strings(
     elif dataset.messages and described.layout in (h5d.CHUNKED, h5d.CONTIGUOUS):
         index_grid = described.index_grid or ChunkGrid(dataset.shape or (), dataset.shape or ())
         stored = contiguous_chunk(did) if described.layout == h5d.CONTIGUOUS else stored
-        if stored is not None and index_grid.size:
+        if index_grid.size:
+            stored = StoredChunks.none() if stored is None else stored
             check_inside_file(stored, file.nbytes, file.source.url, dataset.path)
             nbytes = math.prod(index_grid.chunk_shape) * HEAP_ID.itemsize
             pipeline = filter_pipeline(described.plist, nbytes, HEAP_ID.itemsize)
             if pipeline.damage:
                 raise UnsupportedError(f"its filters do not fit its chunks: {pipeline.damage}")
-            raw = stored_strings(file, index_grid, pipeline, stored)
+            raw = stored_strings(file, index_grid, pipeline, stored, str(metadata.fill_value))
     if raw is None:
         raw = np.asarray(h5py.Dataset(did)[()], dtype=object)
     chunks = inlined_strings(raw, metadata, limit_bytes)

@@ -287,10 +287,17 @@ def _converter(fid: FileID) -> Callable[[Any], Any]:
     return convert
 
 
-def _target_path(reference: h5r.Reference, fid: FileID) -> str | None:
-    """The path of the object that a reference means; ``None`` for one to nothing."""
+def referenced(reference: h5r.Reference, fid: FileID) -> Any:
+    """The object that a reference means; ``None`` for one to nothing, or to what was deleted."""
     if not reference:
         return None
-    target = h5r.dereference(reference, fid)
+    try:
+        return h5r.dereference(reference, fid)
+    except (KeyError, ValueError, RuntimeError):  # by what happens to be at its address now
+        return None
+
+
+def _target_path(reference: h5r.Reference, fid: FileID) -> str | None:
+    target = referenced(reference, fid)
     name = h5i.get_name(target) if target is not None else None
     return None if name is None else text_of(name)

@@ -224,7 +224,7 @@ class ContentReader:
             if dataset.is_virtual and dataset.path not in virtual:
                 continue  # its mappings are a problem already
             with self._named(dataset.path):
-                described[dataset.path] = described_dataset(dataset, shapes[dataset.path])
+                described[dataset.path] = described_dataset(self.file, dataset, shapes[dataset.path])
         for child in found.groups.values():
             self._describe(child, dimensions, virtual, described)
 

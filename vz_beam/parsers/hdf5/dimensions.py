@@ -7,13 +7,14 @@ dimension scales".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, count
 
 from h5py import h5a, h5d, h5i, h5o, h5r, h5s
 from h5py.h5f import FileID
 
-from vz_beam.parsers.hdf5.attributes import scale_references, text_of
+from vz_beam.parsers.hdf5.attributes import referenced, scale_references, text_of
 from vz_beam.parsers.hdf5.groups import FoundDataset, FoundGroup
 
 
@@ -35,12 +36,35 @@ class Scale:
     is_netcdf: bool
 
 
+class AxisNames:
+    """Gives names to the axes that array datatypes add; one name stands for one length in all of a file."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = frozenset(taken)
+        self._lengths: dict[str, int] = {}
+
+    def names(self, dataset_name: str, inner_shape: Sequence[int]) -> tuple[str, ...]:
+        """Names of the axes of one dataset.
+
+        >>> axes = AxisNames()
+        >>> axes.names("wind", (3,)), axes.names("wind", (3,)), axes.names("wind", (2,))
+        (('wind_axis_0',), ('wind_axis_0',), ('wind_axis_0_2',))
+        """
+        return tuple(self._name(f"{dataset_name}_axis_{axis}", length) for axis, length in enumerate(inner_shape))
+
+    def _name(self, first: str, length: int) -> str:
+        names = chain([first], (f"{first}_{number}" for number in count(2)))
+        free = (name for name in names if name not in self._taken)
+        return next(name for name in free if self._lengths.setdefault(name, length) == length)
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetDimensions:
     """Names, and the shape that the dimensions give the dataset; larger than its own along unlimited ones."""
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
+    axes: AxisNames = field(default_factory=AxisNames)
 
 
 class Dimensions:
@@ -51,7 +75,7 @@ class Dimensions:
         self._by_address: dict[int, Scale] = {}
         self._by_number: dict[int, Scale] = {}
         self._by_path: dict[str, list[Scale | None]] = {}
-        self._phony_count = 0
+        self._phony_numbers = count()
         datasets = [dataset for group in root.walk() for dataset in group.datasets]
         for dataset in datasets:
             self._note_scale(dataset)
@@ -61,6 +85,8 @@ class Dimensions:
                 for scale, length in zip(scales, dataset.shape, strict=True):
                     if scale is not None and scale.is_unlimited:
                         scale.length = max(scale.length or 0, length)
+        self._taken = {dataset.name for dataset in datasets} | {scale.name for scale in self._by_address.values()}
+        self._axes = AxisNames(self._taken)
 
     def _note_scale(self, dataset: FoundDataset) -> None:
         attributes = dataset.attributes
@@ -97,12 +123,15 @@ class Dimensions:
                     continue
                 known = phony.setdefault(length, [])
                 if used[length] == len(known):
-                    known.append(f"phony_dim_{self._phony_count}")
-                    self._phony_count += 1
+                    known.append(self._phony_name())
                 names.append(known[used[length]])
                 used[length] += 1
-            result[dataset.path] = DatasetDimensions(tuple(names), shape)
+            result[dataset.path] = DatasetDimensions(tuple(names), shape, self._axes)
         return result
+
+    def _phony_name(self) -> str:
+        """A name that neither a dimension nor a variable has."""
+        return next(name for number in self._phony_numbers if (name := f"phony_dim_{number}") not in self._taken)
 
     def _attached(self, dataset: FoundDataset) -> list[Scale | None]:
         """The scale of each dimension, ``None`` where there is none."""
@@ -129,10 +158,8 @@ class Dimensions:
     def _target(self, reference: int | h5r.Reference) -> Scale | None:
         if isinstance(reference, int):
             return self._by_address[reference]
-        if not reference:
-            return None
-        target = h5r.dereference(reference, self._fid)
-        if target is None:
+        target = referenced(reference, self._fid)
+        if not isinstance(target, h5d.DatasetID):
             return None
         address = h5o.get_info(target).addr
         if address not in self._by_address:  # dropped, above the group that was asked for, or without a link

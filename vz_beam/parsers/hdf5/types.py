@@ -106,23 +106,27 @@ def _string(tid: h5t.TypeID) -> StoredType:
 
 def _enumeration(tid: h5t.TypeID) -> StoredType:
     inner = _integer(tid.get_super())
-    if tid.dtype.kind == "b":  # h5py's own: FALSE = 0, TRUE = 1
+    if tid.dtype.kind == "b" and inner.dtype.itemsize == 1:  # h5py's own: FALSE = 0, TRUE = 1
         return StoredType(np.dtype(bool))
-    members = h5t.check_enum_dtype(tid.dtype) or {}
-    ordered = sorted(members.items(), key=lambda member: int(member[1]))
+    members = [(tid.get_member_value(number), _member_name(tid, number)) for number in range(tid.get_nmembers())]
+    members.sort()
     attributes = {
-        "flag_values": [int(value) for _, value in ordered],
-        "flag_meanings": " ".join("_".join(str(name).split()) for name, _ in ordered),
+        "flag_values": [int(value) for value, _ in members],
+        "flag_meanings": " ".join("_".join(name.split()) for _, name in members),
     }
     return StoredType(inner.dtype, inner.byte_order, attributes=attributes, conversion=inner.conversion)
+
+
+def _member_name(tid: h5t.TypeID, number: int) -> str:
+    raw = tid.get_member_name(number)
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 
 
 def _compound(tid: h5t.TypeID) -> StoredType:
     members: list[tuple[str, StoredType]] = []
     position, conversion = 0, ""
     for number in range(tid.get_nmembers()):
-        raw = tid.get_member_name(number)
-        name = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+        name = _member_name(tid, number)
         inner = stored_type(tid.get_member_type(number))
         if inner.dtype == VARIABLE_STRING:
             raise UnsupportedError(f"its compound values have a member {name!r} of variable length")
