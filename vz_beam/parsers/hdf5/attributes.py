@@ -20,7 +20,7 @@ from vz_beam.errors import FormatError
 from vz_beam.parsers.hdf5.attribute_messages import HeaderAttribute, attribute_reading
 from vz_beam.parsers.hdf5.file import OpenFile
 from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage, heap_strings
-from vz_beam.parsers.hdf5.heap_check import check_heap, encoded_type
+from vz_beam.parsers.hdf5.heap_check import check_heap, encoded_type, encoding_of
 from vz_beam.parsers.hdf5.index_reading import Structure
 from vz_beam.parsers.hdf5.object_header import Message
 
@@ -65,12 +65,12 @@ def object_attributes(
     """All attributes of ``loc``, the object of ``file`` at ``path``; ``messages`` of its header, if they are known."""
     fid, heap = file.fid, file.heap
     in_header = file.follow(attribute_reading(Structure(file.source.url, path), messages, file.nbytes))
+    known = in_header is not None
     if in_header is None:
         names: list[bytes] = []
         h5a.iterate(loc, names.append, index_type=h5.INDEX_CRT_ORDER)
         in_header = [HeaderAttribute(name) for name in names]
-    else:
-        names = [attribute.name for attribute in in_header]
+    hidden = {attribute.name: attribute for attribute in in_header if attribute.name in _READ_LAST}
     values: dict[str, Any] = {}
     dimension_list: ScaleLists | None = None
     for attribute in in_header:
@@ -80,22 +80,22 @@ def object_attributes(
         if raw_name == b"DIMENSION_LIST":
             in_heap = attribute.plain is not None and attribute.plain.is_scales
             if not in_heap:
-                _check_heap(attribute, heap)
+                _checked(loc, attribute, heap, known)
             dimension_list = _scale_addresses(attribute, heap) if in_heap else scale_references(loc)
             if dimension_list is not None:
                 continue
         try:
             value = _plain_value(attribute, heap)
         except LookupError:
-            _check_heap(attribute, heap)
-            value = attribute_value(h5a.open(loc, raw_name), fid)
+            value = attribute_value(_checked(loc, attribute, heap, known), fid)
         values[text_of(raw_name)] = value
     is_scale = values.get("CLASS") == "DIMENSION_SCALE"
-    if not is_scale and b"REFERENCE_LIST" in names:
-        values["REFERENCE_LIST"] = attribute_value(h5a.open(loc, b"REFERENCE_LIST"), fid)
+    if not is_scale and b"REFERENCE_LIST" in hidden:
+        back_list = _checked(loc, hidden[b"REFERENCE_LIST"], heap, known)
+        values["REFERENCE_LIST"] = attribute_value(back_list, fid)
     coordinate_ids: tuple[int, ...] | None = None
-    if dimension_list is None and b"_Netcdf4Coordinates" in names:
-        numbers = attribute_value(h5a.open(loc, b"_Netcdf4Coordinates"), fid)
+    if dimension_list is None and b"_Netcdf4Coordinates" in hidden:
+        numbers = attribute_value(_checked(loc, hidden[b"_Netcdf4Coordinates"], heap, known), fid)
         coordinate_ids = tuple(np.atleast_1d(numbers).tolist())
     is_dimension_only = False
     if is_scale:
@@ -166,13 +166,30 @@ def _plain_value(attribute: HeaderAttribute, heap: GlobalHeap) -> Any:
     return _collapsed(array.tolist(), attribute.shape)
 
 
-def _check_heap(attribute: HeaderAttribute, heap: GlobalHeap) -> None:
-    """Raise HeapDamage where libhdf5 may not come back from reading the values of ``attribute``."""
+def _checked(loc: DatasetID | h5g.GroupID, attribute: HeaderAttribute, heap: GlobalHeap, known: bool) -> h5a.AttrID:
+    """The attribute for libhdf5 to read; ``known`` says whether ``attribute`` has its bytes.
+
+    Raises:
+        HeapDamage: libhdf5 may not come back from reading it.
+        FormatError: it claims more than there is.
+    """
+    opened = h5a.open(loc, attribute.name)
+    tid = opened.get_type()
+    count = int(opened.get_space().get_simple_extent_npoints())
+    nbytes, most = count * tid.get_size(), _LARGEST_NBYTES
     try:
-        kind = encoded_type(attribute.raw_type)
+        kind = encoded_type(attribute.raw_type or encoding_of(tid)) if known else None
+    except HeapDamage:
+        raise
     except (ValueError, IndexError):
-        return  # libhdf5 says what it is
-    check_heap(heap, kind, attribute.data)
+        kind = None  # libhdf5 says what it is
+    if kind is not None:
+        nbytes, most = count * kind.nbytes, len(attribute.data)
+    if nbytes > most:
+        raise FormatError(f"attribute {text_of(attribute.name)!r} claims to hold {nbytes} bytes")
+    if kind is not None:
+        check_heap(heap, kind, attribute.data)
+    return opened
 
 
 def _texts(array: NDArray[Any], padding: int) -> Any:

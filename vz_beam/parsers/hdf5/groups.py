@@ -13,6 +13,7 @@ from h5py import h5, h5d, h5g, h5l, h5o, h5p
 from vz_beam.errors import InputError
 from vz_beam.parsers.hdf5.attributes import ObjectAttributes, object_attributes, text_of
 from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile
+from vz_beam.parsers.hdf5.heap_check import check_fill_value, encoding_of
 from vz_beam.parsers.hdf5.links import FoundObject, InOtherFile, followed
 from vz_beam.parsers.hdf5.object_header import Message
 from vz_beam.parsers.hdf5.virtual_mappings import is_virtual, stored_shape
@@ -95,6 +96,7 @@ def found_dataset(file: OpenFile, name: str, path: str, found: FoundObject, attr
     did, address = found.object, found.address
     assert isinstance(did, h5d.DatasetID)
     messages = file.header_messages(address)
+    check_fill_value(file.heap, messages, lambda: encoding_of(did.get_type()))
     attributes = object_attributes(did, path, file, messages) if attributed else ObjectAttributes()
     virtual = is_virtual(did, messages)
     shape = stored_shape(did, messages) if virtual else did.shape
