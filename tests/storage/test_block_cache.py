@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vz_beam.errors import InputError
-from vz_beam.storage.block_cache import BlockCache
+from vz_beam.storage.block_cache import BLOCK_BYTES, BlockCache
 from vz_beam.storage.byte_source import ByteSource, open_source
 from vz_beam.storage.request_log import RequestLog
 
@@ -33,9 +34,22 @@ def test_the_missing_blocks_of_many_ranges_are_fetched_together(log: RequestLog)
 
     cache = BlockCache(Counting(log), block_bytes=100)
     cache.read(0, 1)
-    cache.read_many([(5, 205), (950, 1024), (7, 9)])
-    assert calls == [[(100, 200), (200, 300), (900, 1000), (1000, 1024)]]
+    cache.read_many([(5, 205), (350, 450), (7, 9)])
+    assert calls == [[(100, 200), (200, 300), (300, 400), (400, 500)]]
     assert log.requests[0] == (0, 100)
+
+
+def test_what_comes_along_between_two_blocks_is_kept_and_what_lies_further_apart_is_not_fetched(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).bytes(30 * BLOCK_BYTES)
+    (tmp_path / "a.bin").write_bytes(data)
+    starts = [block * BLOCK_BYTES for block in (1, 4, 20)]
+    with RequestLog(open_source(str(tmp_path / "a.bin"))) as log:
+        cache = BlockCache(log)
+        cache.read_many([(start, start + 9) for start in starts])
+        assert [start // BLOCK_BYTES for start, _ in log.requests] == [0, 1, 2, 3, 4, 20]
+        between = 3 * BLOCK_BYTES - 5
+        assert cache.read(between, between + 10) == data[between : between + 10]
+        assert log.rounds == 2
 
 
 def test_the_blocks_used_last_are_kept(log: RequestLog) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 
 from vz_beam.errors import InputError
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.open_handle import OpenHandle
+from vz_beam.storage.pieces import Pieces
+from vz_beam.storage.range_plan import GAP_BYTES
 from vz_beam.storage.source_ranges import checked_end, checked_range, checked_ranges
 
 BLOCK_BYTES = 64 * 1024
@@ -90,6 +94,10 @@ class BlockCache(OpenHandle):
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range; what is not in memory is fetched in one call."""
+        return list(self.pieces(ranges))
+
+    def pieces(self, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        """The same, but each piece is cut out of its blocks only when it is looked at."""
         wanted = checked_ranges(self.url, ranges)
         size = self.size()
         large: dict[tuple[int, int], bytes | None] = {}
@@ -103,12 +111,13 @@ class BlockCache(OpenHandle):
         blocks, missing = self._known(numbers)
         if len(missing) > _MANY_BLOCKS:
             return self.read_exactly(wanted)
+        missing = self._with_gaps(missing)
         fetches = [self._range_of(number, size) for number in missing] + list(large)
         fetched = self._source.read_many(fetches) if fetches else []
         blocks.update(zip(missing, fetched, strict=False))
         large.update(zip(large, fetched[len(missing) :], strict=True))
         self._keep(blocks)
-        return [self._piece(blocks, large, start, stop) for start, stop in wanted]
+        return Pieces(partial(self._piece, blocks, large), wanted)
 
     def read_exactly(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range; those that are not in memory are fetched without what lies around them."""
@@ -137,6 +146,13 @@ class BlockCache(OpenHandle):
         with self._lock:
             self._blocks.clear()
         self._source.close()
+
+    def _with_gaps(self, numbers: list[int]) -> list[int]:
+        """``numbers``, ascending, and the blocks between them that come along in any case: so they are kept."""
+        most = GAP_BYTES // self._block_bytes
+        near = [(before, after) for before, after in pairwise(numbers) if after - before - 1 <= most]
+        gaps = {number for before, after in near for number in range(before + 1, after)}
+        return sorted({*numbers, *self._known(gaps)[1]})
 
     def _range_of(self, number: int, size: int) -> tuple[int, int]:
         start = number * self._block_bytes

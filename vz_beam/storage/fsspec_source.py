@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vz_beam.storage.identity import Identity
-from vz_beam.storage.object_source import GAP_BYTES, MAX_BYTES
-from vz_beam.storage.range_plan import plan_ranges
+from vz_beam.storage.object_source import MAX_BYTES
+from vz_beam.storage.range_plan import GAP_BYTES, plan_ranges
 from vz_beam.storage.source_errors import filesystem_error
 from vz_beam.storage.source_handle import SourceHandle
 from vz_beam.storage.source_ranges import checked_data, checked_end, checked_range, checked_ranges

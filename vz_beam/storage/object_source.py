@@ -8,13 +8,11 @@ from typing import Any, Protocol, TypeVar
 from vz_beam.errors import SourceError
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.object_stores import check_process, request_pool
-from vz_beam.storage.range_plan import plan_ranges
+from vz_beam.storage.range_plan import GAP_BYTES, plan_ranges
 from vz_beam.storage.source_errors import object_error
 from vz_beam.storage.source_handle import SourceHandle
 from vz_beam.storage.source_ranges import checked_end, checked_range, checked_ranges, truncated
 
-GAP_BYTES = 128 * 1024
-"""Nearer ranges are fetched as one: less than one of 16 connections side by side brings in a round trip of 20 ms."""
 MAX_BYTES = 8 * 1024 * 1024
 """Longer fetches are cut, so that they come over several connections."""
 
@@ -79,13 +77,15 @@ class ObjectSource(SourceHandle):
     def read(self, start: int, stop: int) -> bytes:
         """The bytes ``start`` to ``stop``; TruncatedFileError where the object has fewer."""
         start, stop = checked_range(self.url, start, stop)
-        if start == stop:
-            return b""
+        return bytes(self._fetched(start, stop)) if start < stop else b""
+
+    def _fetched(self, start: int, stop: int) -> memoryview:
+        """What one request brings, not copied."""
         store = self._open_store()
         if stop - start > MAX_BYTES:
             checked_end(self.url, [(start, stop)], self.size())
         try:
-            data = bytes(store.get_range(self._key, start=start, end=stop))
+            data = memoryview(store.get_range(self._key, start=start, end=stop))
         except Exception as error:
             if isinstance(error, OverflowError) or any(words in str(error) for words in _PAST_END):
                 raise truncated(self.url, start, stop, self.size()) from None
@@ -104,8 +104,8 @@ class ObjectSource(SourceHandle):
         # Not get_ranges: it joins whatever is up to 1 MiB apart, and so undoes this plan (obstore 0.12).
         plan = plan_ranges(wanted, gap_bytes=GAP_BYTES, max_bytes=MAX_BYTES)
         if len(plan.fetches) <= 1:
-            return plan.assemble([self.read(*fetch) for fetch in plan.fetches])
-        return plan.assemble(list(request_pool().map(lambda fetch: self.read(*fetch), plan.fetches)))
+            return plan.assemble([self._fetched(*fetch) for fetch in plan.fetches])
+        return plan.assemble(request_pool().map(lambda fetch: self._fetched(*fetch), plan.fetches))
 
     def identity(self) -> Identity:
         """What the object is now."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vz_beam.errors import InputError
+
+GAP_BYTES = 128 * 1024
+"""Nearer ranges are fetched as one: less than one of 16 connections side by side brings in a round trip of 20 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,26 +18,31 @@ class RangePlan:
     wanted: tuple[tuple[int, int], ...]
     fetches: tuple[tuple[int, int], ...]
 
-    def assemble(self, fetched: Sequence[bytes]) -> list[bytes]:
-        """The bytes of each wanted range, in their order, cut out of those of each fetch."""
-        starts = [start for start, _ in self.fetches]
-        return [self._cut(starts, fetched, start, stop) for start, stop in self.wanted]
+    def assemble(self, fetched: Iterable[bytes | memoryview]) -> list[bytes]:
+        """The bytes of each wanted range, in their order, cut out of those of each fetch as they come in."""
+        pieces: list[bytes] = [b""] * len(self.wanted)
+        full = (place for place, (start, stop) in enumerate(self.wanted) if start < stop)
+        incoming = zip(self.fetches, fetched, strict=True)
+        held: list[tuple[int, bytes | memoryview]] = []
+        for place in sorted(full, key=self.wanted.__getitem__):
+            start, stop = self.wanted[place]
+            while held and held[0][0] + len(held[0][1]) <= start:
+                held.pop(0)
+            while not held or held[-1][0] + len(held[-1][1]) < stop:
+                (first, _), data = next(incoming)
+                held.append((first, data))
+            pieces[place] = _cut(held, start, stop)
+        return pieces
 
-    def _cut(self, starts: list[int], fetched: Sequence[bytes], start: int, stop: int) -> bytes:
-        if start == stop:
-            return b""
-        number = bisect_right(starts, start) - 1
-        first, last = self.fetches[number]
-        if (start, stop) == (first, last):
-            return fetched[number]
-        if stop <= last:
-            return fetched[number][start - first : stop - first]
-        pieces = []
-        while start < stop:
-            first, last = self.fetches[number]
-            pieces.append(fetched[number][start - first : stop - first])
-            start, number = last, number + 1
-        return b"".join(pieces)
+
+def _cut(held: Sequence[tuple[int, bytes | memoryview]], start: int, stop: int) -> bytes:
+    """The bytes ``start`` to ``stop`` of fetches that follow each other, given with where they begin."""
+    first, data = held[0]
+    if (start, stop) == (first, first + len(data)):
+        return bytes(data)
+    if stop <= first + len(data):
+        return bytes(data[start - first : stop - first])
+    return b"".join(data[max(start - first, 0) : stop - first] for first, data in held if first < stop)
 
 
 def plan_ranges(ranges: Sequence[tuple[int, int]], *, gap_bytes: int, max_bytes: int) -> RangePlan:

@@ -17,7 +17,8 @@ from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.metadata import Codec
 from vz_beam.parsers.hdf5.arrays import DatasetStorage, otherwise_encoded
 from vz_beam.parsers.hdf5.filters import FilterPipeline
-from vz_beam.parsers.hdf5.layout import StoredChunks, stored_chunks
+from vz_beam.parsers.hdf5.layout import stored_chunks
+from vz_beam.parsers.hdf5.stored_chunks import StoredChunks
 
 SMOOTH = np.arange(64 * 64, dtype="i4").reshape(64, 64) // 7
 NOISE = np.random.default_rng(3).integers(-(2**31), 2**31, (64, 64), dtype="i4")

@@ -11,7 +11,7 @@ from tests.parsers.hdf5.conftest import Hdf5File
 from vz_beam.errors import TruncatedFileError, UnsupportedError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
-from vz_beam.parsers.hdf5.layout import StoredChunks, check_inside_file
+from vz_beam.parsers.hdf5.stored_chunks import StoredChunks, check_inside_file
 from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.testing.parser_suite import stored_values
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from vz_beam.storage.request_log import RequestLog
 
 MOST_ROUNDS, MOST_ROUNDS_OF_LARGE_INDEX = 3, 5
 CHUNKS = 10_000
+CHUNK = zlib.compress(bytes(range(16)))
+MOST_BYTES_A_CHUNK = 60
+"""Of memory, above the bytes of metadata that are read."""
 
 
 def written(path: Path, engine: Any, variables: int, unlimited: bool) -> None:
@@ -86,25 +90,52 @@ def test_structure_that_is_chained_over_the_whole_file_takes_one_round_more(
     assert logs[0].rounds <= MOST_ROUNDS + 1
 
 
-@pytest.mark.parametrize(
+INDEXES = pytest.mark.parametrize(
     ("libver", "maxshape"),
     [("earliest", None), ("latest", None), ("latest", (None, 16)), ("latest", (None, None))],
     ids=["B-tree v1", "fixed array", "extensible array", "B-tree v2"],
 )
-def test_a_large_chunk_index_takes_few_rounds(hdf5: Hdf5File, libver: Any, maxshape: Any) -> None:
-    data = zlib.compress(bytes(range(16)))
+
+
+def write_chunks(hdf5: Hdf5File, count: int, libver: Any, maxshape: Any) -> None:
+    """``count`` chunks of 16 bytes of a variable ``v``."""
     with hdf5.write(libver=libver) as file:
         made = file.create_dataset(
-            "v", (CHUNKS, 16), "u1", chunks=(1, 16), maxshape=maxshape, compression="gzip", track_order=True
+            "v", (count, 16), "u1", chunks=(1, 16), maxshape=maxshape, compression="gzip", track_order=True
         )
-        for number in range(CHUNKS):
-            made.id.write_direct_chunk((number, 0), data)
+        for number in range(count):
+            made.id.write_direct_chunk((number, 0), CHUNK)
+
+
+@INDEXES
+def test_a_large_chunk_index_takes_few_rounds(hdf5: Hdf5File, libver: Any, maxshape: Any) -> None:
+    write_chunks(hdf5, CHUNKS, libver, maxshape)
     log = RequestLog(open_source(str(hdf5.path)))
     array = HDFParser().parse(log)["v"]
     log.close()
     assert isinstance(array, ManifestArray)
     assert len(array.manifest) == CHUNKS
     assert log.rounds <= MOST_ROUNDS_OF_LARGE_INDEX
+
+
+@pytest.mark.parametrize("wrap", [lambda source: source, RequestLog], ids=["local", "by ranges"])
+@INDEXES
+def test_memory_stays_small_beside_what_is_read(hdf5: Hdf5File, libver: Any, maxshape: Any, wrap: Any) -> None:
+    count = 40_000
+    write_chunks(hdf5, 1, libver, maxshape)
+    HDFParser().parse(wrap(open_source(str(hdf5.path))))  # imports, and what is made once
+    write_chunks(hdf5, count, libver, maxshape)
+    with wrap(open_source(str(hdf5.path))) as source:
+        tracemalloc.start()
+        try:
+            group = HDFParser().parse(source)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        read = source.nbytes if isinstance(source, RequestLog) else hdf5.path.stat().st_size - count * len(CHUNK)
+    assert isinstance(group["v"], ManifestArray)
+    assert group["v"].manifest.nrefs == count
+    assert peak - read < MOST_BYTES_A_CHUNK * count
 
 
 def test_rounds_do_not_grow_with_the_number_of_variables(hdf5: Hdf5File) -> None:

@@ -41,6 +41,14 @@ def test_big_endian_values_have_a_native_type_and_a_big_byte_order(hdf5: Hdf5Fil
     assert to_v2(array.metadata)["dtype"] == dtype
 
 
+@pytest.mark.parametrize("dtype", ["<M8[ns]", ">m8[s]", "<f4", ">i2", "S3", "i1"])
+def test_opaque_values_have_the_type_that_their_tag_names(hdf5: Hdf5File, dtype: str) -> None:
+    values = np.frombuffer(bytes(range(1, 49)), dtype)[:4]
+    with hdf5.write() as file:
+        file["v"] = values.astype(h5py.opaque_dtype(values.dtype))
+    assert stored(hdf5).dtype == np.dtype(dtype).newbyteorder("=")
+
+
 def test_single_bytes_have_no_byte_order(hdf5: Hdf5File) -> None:
     with hdf5.write() as file:
         file["v"] = np.arange(3, dtype="i1")

@@ -25,13 +25,8 @@ from vz_beam.parsers.hdf5.filters import FilterPipeline, filter_pipeline, keeps_
 from vz_beam.parsers.hdf5.global_heap import HEAP_ID
 from vz_beam.parsers.hdf5.groups import FoundDataset
 from vz_beam.parsers.hdf5.inline import check_strings, inlined_chunks, inlined_strings
-from vz_beam.parsers.hdf5.layout import (
-    StoredChunks,
-    check_grid_size,
-    check_inside_file,
-    contiguous_chunk,
-    without,
-)
+from vz_beam.parsers.hdf5.layout import check_grid_size, contiguous_chunk
+from vz_beam.parsers.hdf5.stored_chunks import StoredChunks, check_inside_file
 from vz_beam.parsers.hdf5.types import VARIABLE_STRING, StoredType, stored_type
 from vz_beam.parsers.hdf5.variable_strings import compact_strings, stored_strings
 
@@ -261,7 +256,7 @@ def _placed(
             # Too much to inline, and all alike: the array has only the filters that its chunks went through.
             metadata = replace(metadata, codecs=storage.pipeline.applied(int(stored.masks[0])))
         else:
-            stored = without(stored, other)
+            stored = stored.without(other)
     return ManifestArray(metadata, _manifest(url, grid_shape, stored, inlined))
 
 
@@ -319,13 +314,18 @@ def _decodes(storage: DatasetStorage, metadata: ArrayMetadata, stored: StoredChu
 
 def _manifest(url: str, grid_shape: tuple[int, ...], stored: StoredChunks, inlined: dict[int, bytes]) -> ChunkManifest:
     size = math.prod(grid_shape)
-    ids = np.full(size, MISSING, dtype=np.int32)
-    offsets = np.zeros(size, dtype=np.uint64)
-    lengths = np.zeros(size, dtype=np.uint64)
-    ids[stored.numbers] = 0
-    offsets[stored.numbers] = stored.offsets
-    lengths[stored.numbers] = stored.lengths
-    ids[list(inlined)] = INLINED
+    if len(stored) == size and np.array_equal(stored.numbers, np.arange(size)):
+        ids, offsets, lengths = np.zeros(size, np.int32), stored.offsets, stored.lengths  # in order: nothing to move
+    else:
+        ids, offsets, lengths = (
+            np.full(size, MISSING, np.int32),
+            np.zeros(size, np.uint64),
+            np.zeros(size, stored.lengths.dtype),
+        )
+        ids[stored.numbers] = 0
+        offsets[stored.numbers] = stored.offsets
+        lengths[stored.numbers] = stored.lengths
+        ids[list(inlined)] = INLINED
     return ChunkManifest.from_columns(
         (url,) if len(stored) else (),
         ids.reshape(grid_shape),

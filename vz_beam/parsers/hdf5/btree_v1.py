@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vz_beam.errors import FormatError, TruncatedFileError
-from vz_beam.parsers.hdf5.index_reading import ChunkIndex, ChunkRecords, Reading
+from vz_beam.parsers.hdf5.index_reading import ChunkIndex, Reading
+from vz_beam.parsers.hdf5.stored_chunks import BATCH_ROWS, ChunkCollector, StoredChunks
 
 _USUAL_ENTRIES = 64
 """Twice the K that all files have unless their writer changed it; nodes of more entries are read again."""
@@ -31,8 +33,18 @@ class _Level:
     trees: NDArray[np.int64]
     levels: NDArray[np.int64]
 
+    def __getitem__(self, rows: Any) -> _Level:
+        return _Level(self.addresses[rows], self.trees[rows], self.levels[rows])
 
-def btree_v1_records(trees: Sequence[ChunkIndex], end: int) -> Reading[list[ChunkRecords]]:
+    @classmethod
+    def together(cls, parts: Sequence[_Level]) -> _Level:
+        """The nodes of all ``parts``."""
+        none = _Level(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
+        columns = zip(*((part.addresses, part.trees, part.levels) for part in [none, *parts]), strict=True)
+        return _Level(*map(np.concatenate, columns))
+
+
+def btree_v1_chunks(trees: Sequence[ChunkIndex], end: int) -> Reading[list[StoredChunks]]:
     """The chunks of each tree, all of datasets of one rank: their nodes have the same form.
 
     Args:
@@ -42,7 +54,7 @@ def btree_v1_records(trees: Sequence[ChunkIndex], end: int) -> Reading[list[Chun
     Raises:
         FormatError: a node that is none, names dataset and address; TruncatedFileError where it is behind the end.
     """
-    return _Reader(trees, end).records()
+    return _Reader(trees, end).chunks()
 
 
 class _Reader:
@@ -56,53 +68,27 @@ class _Reader:
             # the last of the starts counts bytes inside an element, and is always 0
             [("length", "<u4"), ("mask", "<u4"), ("start", "<u8", (self.rank + 1,)), ("child", "<u8")]
         )
+        self.collectors = [ChunkCollector(tree.grid) for tree in trees]
 
-    def records(self) -> Reading[list[ChunkRecords]]:
+    def chunks(self) -> Reading[list[StoredChunks]]:
         """The chunks of each tree."""
         count = len(self.trees)
         roots = np.array([tree.address for tree in self.trees], np.uint64)
         level = _Level(roots, np.arange(count), np.full(count, -1))
-        leaves: list[NDArray[Any]] = []
-        owners: list[NDArray[np.int64]] = []
         while len(level.addresses):
             self._check_distinct(level)
-            nodes = yield from self._nodes(level.addresses)
-            self._check(level, nodes)
-            used = np.arange(nodes.dtype["entries"].shape[0]) < nodes["used"][:, np.newaxis]
-            is_leaf = nodes["level"] == 0
-            inner, outer = used & ~is_leaf[:, np.newaxis], used & is_leaf[:, np.newaxis]
-            leaves.append(nodes["entries"][outer])
-            owners.append(np.repeat(level.trees, outer.sum(axis=1)))
-            counts = inner.sum(axis=1)
-            level = _Level(
-                nodes["entries"]["child"][inner],
-                np.repeat(level.trees, counts),
-                np.repeat(nodes["level"].astype(np.int64) - 1, counts),
-            )
-        entries = leaves[0] if len(leaves) == 1 else np.concatenate(leaves)
-        if count == 1:
-            return [self._records(entries, self.trees[0])]
-        owner = np.concatenate(owners)
-        return [self._records(entries[owner == number], tree) for number, tree in enumerate(self.trees)]
+            below: list[_Level] = []
+            capacity = _USUAL_ENTRIES
+            while len(level.addresses):
+                level, capacity = yield from self._read(level, capacity, below)
+            level = _Level.together(below)
+        return [collector.chunks() for collector in self.collectors]
 
-    def _records(self, entries: NDArray[Any], tree: ChunkIndex) -> ChunkRecords:
-        places = entries["start"][:, : self.rank].astype(np.int64)
-        places //= np.array(tree.layout.chunk_shape, np.int64)
-        return ChunkRecords(places, entries["child"], entries["length"], entries["mask"])
+    def _read(self, level: _Level, capacity: int, below: list[_Level]) -> Reading[tuple[_Level, int]]:
+        """Take nodes of at most ``capacity`` entries, and add what they lead to to ``below``.
 
-    def _nodes(self, addresses: NDArray[np.uint64]) -> Reading[NDArray[Any]]:
-        """The nodes at ``addresses``, each with as many entries as the fullest has, at least."""
-        capacity = _USUAL_ENTRIES
-        while True:
-            nodes = yield from self._read(addresses, capacity)
-            most = int(nodes["used"].max())
-            # nodes do not overlap: more bytes than the file has are those of damaged ones, which are found later
-            nbytes = len(addresses) * (_HEAD_BYTES + most * self.entry.itemsize)
-            if most <= capacity or nbytes > self.end or (nodes["signature"] != _SIGNATURE).any():
-                return nodes
-            capacity = most
-
-    def _read(self, addresses: NDArray[np.uint64], capacity: int) -> Reading[NDArray[Any]]:
+        Returns the nodes that have more, and the number of entries of the fullest.
+        """
         form = np.dtype(
             [
                 *(("signature", "<u4"), ("type", "u1"), ("level", "u1"), ("used", "<u2"), ("siblings", "<u8", (2,))),
@@ -111,16 +97,51 @@ class _Reader:
         )
         # a node of fewer entries may be the last thing in the file
         pieces = yield [
-            (start, max(min(start + form.itemsize, self.end), start + _HEAD_BYTES)) for start in addresses.tolist()
+            (start, max(min(start + form.itemsize, self.end), start + _HEAD_BYTES))
+            for start in level.addresses.tolist()
         ]
-        nodes = np.frombuffer(b"".join(piece.ljust(form.itemsize, b"\0") for piece in pieces), form)
-        beyond = addresses + (nodes["used"] * np.uint64(self.entry.itemsize) + np.uint64(_HEAD_BYTES))
-        if (nodes["used"] <= capacity).all() and (beyond > self.end).any():
-            raise TruncatedFileError(
-                f"{self.trees[0].url}: a node of a chunk index ends at address {int(beyond.max())}, and the file at "
-                f"{self.end}. Way out: fetch the file again, or leave it out"
-            )
-        return nodes
+        step = max(1, BATCH_ROWS // capacity)
+        fuller: list[_Level] = []
+        most = capacity
+        for first in range(0, len(pieces), step):
+            part = level[first : first + step]
+            data = b"".join(piece.ljust(form.itemsize, b"\0") for piece in pieces[first : first + step])
+            nodes = np.frombuffer(data, form)
+            self._check(part, nodes)
+            full = nodes["used"] > capacity
+            if full.any():
+                most = max(most, int(nodes["used"].max()))
+                fuller.append(part[full])
+                part, nodes = part[~full], nodes[~full]
+            below.append(self._taken(part, nodes))
+        rest = _Level.together(fuller)
+        # nodes do not overlap: they cannot have more bytes than the file
+        if len(rest.addresses) * (_HEAD_BYTES + most * self.entry.itemsize) > self.end:
+            raise self._damage(rest, 0, f"a node that claims {most} entries, more than there is room for")
+        return rest, most
+
+    def _taken(self, level: _Level, nodes: NDArray[Any]) -> _Level:
+        """What ``nodes`` lead to; the chunks that they list go to the collectors."""
+        entries = nodes["entries"]
+        used = np.arange(entries.shape[1]) < nodes["used"][:, np.newaxis]
+        is_leaf = nodes["level"] == 0
+        if is_leaf.any():
+            outer = used & is_leaf[:, np.newaxis]
+            borders = [*np.flatnonzero(np.diff(level.trees, prepend=-1)).tolist(), len(level.trees)]
+            for start, stop in pairwise(borders):
+                self._collect(int(level.trees[start]), entries[start:stop][outer[start:stop]])
+        inner = used & ~is_leaf[:, np.newaxis]
+        counts = inner.sum(axis=1)
+        return _Level(
+            entries["child"][inner],
+            np.repeat(level.trees, counts),
+            np.repeat(nodes["level"].astype(np.int64) - 1, counts),
+        )
+
+    def _collect(self, tree: int, entries: NDArray[Any]) -> None:
+        places = entries["start"][:, : self.rank].astype(np.int64)
+        places //= np.array(self.trees[tree].layout.chunk_shape, np.int64)
+        self.collectors[tree].add(places, entries["child"], entries["length"], entries["mask"])
 
     def _check(self, level: _Level, nodes: NDArray[Any]) -> None:
         known = level.levels >= 0
@@ -130,11 +151,12 @@ class _Reader:
             row = int(np.argmax(bad))
             wanted = f" of level {level.levels[row]}" if known[row] else ""
             raise self._damage(level, row, f"no node{wanted} of a chunk index")
-        full = nodes["used"] > nodes.dtype["entries"].shape[0]
-        if full.any():
-            row = int(np.argmax(full))
-            raise self._damage(
-                level, row, f"a node that claims {nodes['used'][row]} entries, more than there is room for"
+        read = nodes["used"] <= nodes.dtype["entries"].shape[0]
+        beyond = level.addresses + (nodes["used"] * np.uint64(self.entry.itemsize) + np.uint64(_HEAD_BYTES))
+        if (beyond[read] > self.end).any():
+            raise TruncatedFileError(
+                f"{self.trees[0].url}: a node of a chunk index ends at address {int(beyond[read].max())}, and the file "
+                f"at {self.end}. Way out: fetch the file again, or leave it out"
             )
 
     def _check_distinct(self, level: _Level) -> None:

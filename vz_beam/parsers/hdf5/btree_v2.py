@@ -13,18 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vz_beam.parsers.hdf5.index_reading import (
-    CHECKSUM_NBYTES,
-    UNDEFINED,
-    ChunkIndex,
-    ChunkRecords,
-    Reading,
-    Structure,
-    element_form,
-    records_of,
-)
+from vz_beam.parsers.hdf5.chunk_elements import columns_of, element_form
+from vz_beam.parsers.hdf5.index_reading import CHECKSUM_NBYTES, UNDEFINED, ChunkIndex, Reading, Structure
+from vz_beam.parsers.hdf5.stored_chunks import Batches, ChunkCollector, StoredChunks
 
 _HEAD = struct.Struct("<4sBBIHHBBQHQI")
+RecordForm = Callable[[int, int], np.dtype[Any] | None]
 _NODE_HEAD_NBYTES = 6
 """Signature, version and type."""
 _PLAIN, _FILTERED = 10, 11
@@ -59,18 +53,21 @@ class _Nodes:
     counts: NDArray[np.int64]
 
 
-def btree_v2_records(index: ChunkIndex, file_nbytes: int) -> Reading[ChunkRecords]:
+def btree_v2_chunks(index: ChunkIndex, file_nbytes: int) -> Reading[StoredChunks]:
     """The chunks that a tree lists."""
 
     def record_form(kind: int, record_nbytes: int) -> np.dtype[Any] | None:
         return element_form(record_nbytes, kind == _FILTERED, index.rank) if kind in (_PLAIN, _FILTERED) else None
 
-    listed = yield from btree_v2_rows(index, index.address, record_form, file_nbytes)
-    return records_of(index, listed, listed["place"].astype(np.int64))
+    chunks = ChunkCollector(index.grid)
+    batches = Batches(lambda rows: chunks.add(rows["place"].astype(np.int64), *columns_of(index, rows)))
+    yield from _walk(index, index.address, record_form, file_nbytes, batches.add)
+    batches.end()
+    return chunks.chunks()
 
 
 def btree_v2_rows(
-    structure: Structure, address: int, record_form: Callable[[int, int], np.dtype[Any] | None], file_nbytes: int
+    structure: Structure, address: int, record_form: RecordForm, file_nbytes: int
 ) -> Reading[NDArray[Any]]:
     """All records of the tree at ``address``, record_form[n].
 
@@ -80,9 +77,22 @@ def btree_v2_rows(
         record_form: the form of a record, given the type of the tree and the bytes of a record; ``None`` for others.
         file_nbytes: more cannot be in the tree.
     """
+    records: list[NDArray[Any]] = []
+    form = yield from _walk(structure, address, record_form, file_nbytes, records.append)
+    return np.concatenate([np.empty(0, form.record), *records])
+
+
+def _walk(
+    structure: Structure,
+    address: int,
+    record_form: RecordForm,
+    file_nbytes: int,
+    take: Callable[[NDArray[Any]], None],
+) -> Reading[_Form]:
+    """Hand the records of each node to ``take``."""
     (data,) = yield [(address, address + _HEAD.size)]
     form, depth, nodes, total = _read_head(structure, address, data, record_form, file_nbytes)
-    records: list[NDArray[Any]] = [np.empty(0, form.record)]
+    found = 0
     while len(nodes.addresses):
         if len(np.unique(nodes.addresses)) < len(nodes.addresses):
             raise structure.damage(address, "a tree that lists a node twice")
@@ -98,7 +108,8 @@ def btree_v2_rows(
             structure.check_block(start, data, signature)
             if data[5] != form.kind:
                 raise structure.damage(start, f"a node of a tree of type {data[5]}, not {form.kind}")
-            records.append(np.frombuffer(data, form.record, count, _NODE_HEAD_NBYTES))
+            take(np.frombuffer(data, form.record, count, _NODE_HEAD_NBYTES))
+            found += count
             if depth:
                 at = _NODE_HEAD_NBYTES + count * form.record.itemsize
                 children.append(np.frombuffer(data, form.child(depth), count + 1, at))
@@ -107,17 +118,16 @@ def btree_v2_rows(
         below = np.concatenate(children)
         nodes = _Nodes(below["address"], _numbers(below["count"]))
         depth -= 1
-    listed = np.concatenate(records)
-    if len(listed) != total:
-        raise structure.damage(address, f"a tree of {total} records whose nodes have {len(listed)}")
-    return listed
+    if found != total:
+        raise structure.damage(address, f"a tree of {total} records whose nodes have {found}")
+    return form
 
 
 def _read_head(
     structure: Structure,
     address: int,
     data: bytes,
-    record_form: Callable[[int, int], np.dtype[Any] | None],
+    record_form: RecordForm,
     file_nbytes: int,
 ) -> tuple[_Form, int, _Nodes, int]:
     """The form of the tree, the depth and the nodes of its first level, and the number of its records."""

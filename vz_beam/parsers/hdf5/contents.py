@@ -19,10 +19,10 @@ from vz_beam.parsers.hdf5.external_storage import external_array
 from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile
 from vz_beam.parsers.hdf5.grafts import grafted
 from vz_beam.parsers.hdf5.groups import FoundDataset, FoundGroup, found_dataset, walked
-from vz_beam.parsers.hdf5.layout import StoredChunks
 from vz_beam.parsers.hdf5.links import FoundObject, InOtherFile, followed
 from vz_beam.parsers.hdf5.other_files import OtherFiles
 from vz_beam.parsers.hdf5.source_values import SourceValues
+from vz_beam.parsers.hdf5.stored_chunks import StoredChunks
 from vz_beam.parsers.hdf5.virtual_array import virtual_array
 from vz_beam.parsers.hdf5.virtual_mappings import SAME_FILE
 from vz_beam.parsers.hdf5.virtual_sources import (

@@ -14,20 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vz_beam.parsers.hdf5.index_reading import (
+from vz_beam.parsers.hdf5.chunk_elements import (
     BLOCK_HEAD_NBYTES,
-    CHECKSUM_NBYTES,
-    UNDEFINED,
-    ChunkIndex,
-    ChunkRecords,
     ElementBlock,
-    Elements,
-    Reading,
+    ElementCollector,
     element_form,
     pages_of,
     places_of,
-    records_of,
 )
+from vz_beam.parsers.hdf5.index_reading import CHECKSUM_NBYTES, UNDEFINED, ChunkIndex, Reading
+from vz_beam.parsers.hdf5.stored_chunks import StoredChunks
 
 _HEAD = struct.Struct("<4sBBBBBBBB6QQI")
 
@@ -93,10 +89,11 @@ class _DataBlock:
     first: int
     used: NDArray[np.bool_]
 
-    def read(self, index: ChunkIndex, data: bytes) -> Elements:
-        """Its elements, by their numbers in the array."""
+    def collect(self, index: ChunkIndex, data: bytes, collector: ElementCollector) -> None:
+        """Hand over its elements, by their numbers in the array."""
         index.check_signature(self.elements.address, data, b"EADB")
-        return self.elements.elements(index, data, self.used).behind(self.first)
+        for first, elements in self.elements.elements(index, data, self.used):
+            collector.add(self.first + first, elements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +104,19 @@ class _SuperBlock:
     level: int
 
 
-def extensible_array_records(index: ChunkIndex) -> Reading[ChunkRecords]:
+def extensible_array_chunks(index: ChunkIndex) -> Reading[StoredChunks]:
     """The chunks that an extensible array lists."""
     (data,) = yield [(index.address, index.address + _HEAD.size)]
     form, address = _read_head(index, data)
-    found = [Elements.none(form.element)]
+    collector = ElementCollector(index, lambda numbers: _places(index, numbers))
     if address != UNDEFINED:
         (data,) = yield [(address, address + form.index_block_nbytes)]
         elements, blocks, supers = _read_index_block(index, form, address, data)
-        found.append(elements)
+        collector.add(0, elements)
         # data blocks that the index block points at are read together with the super blocks
         pieces = yield [block.elements.range for block in blocks] + [form.super_range(each) for each in supers]
-        found += [block.read(index, piece) for block, piece in zip(blocks, pieces, strict=False)]
+        for block, piece in zip(blocks, pieces, strict=False):
+            block.collect(index, piece, collector)
         below = [
             block
             for each, piece in zip(supers, pieces[len(blocks) :], strict=True)
@@ -127,9 +125,9 @@ def extensible_array_records(index: ChunkIndex) -> Reading[ChunkRecords]:
         if len({block.elements.address for block in blocks + below}) < len(blocks + below):
             raise index.damage(address, "an extensible array that lists a data block twice")
         pieces = yield [block.elements.range for block in below]
-        found += [block.read(index, piece) for block, piece in zip(below, pieces, strict=True)]
-    elements = Elements.together(found)
-    return records_of(index, elements.rows, _places(index, elements.numbers))
+        for block, piece in zip(below, pieces, strict=True):
+            block.collect(index, piece, collector)
+    return collector.chunks()
 
 
 def _read_head(index: ChunkIndex, data: bytes) -> tuple[_Form, int]:
@@ -154,11 +152,10 @@ def _read_head(index: ChunkIndex, data: bytes) -> tuple[_Form, int]:
 
 def _read_index_block(
     index: ChunkIndex, form: _Form, address: int, data: bytes
-) -> tuple[Elements, list[_DataBlock], list[_SuperBlock]]:
+) -> tuple[NDArray[Any], list[_DataBlock], list[_SuperBlock]]:
     """The elements in the index block, and the data blocks and super blocks that it points at."""
     index.check_block(address, data, b"EAIB")
     rows = np.frombuffer(data, form.element, form.in_index, BLOCK_HEAD_NBYTES)
-    numbers = np.flatnonzero(rows["address"] != UNDEFINED)
     pointers = np.frombuffer(data[BLOCK_HEAD_NBYTES + rows.nbytes : -CHECKSUM_NBYTES], "<u8").tolist()
     blocks: list[_DataBlock] = []
     place = 0
@@ -172,7 +169,7 @@ def _read_index_block(
         for level, pointer in enumerate(pointers[place:], form.direct)
         if pointer != UNDEFINED and form.first(level) < form.count
     ]
-    return Elements(numbers, rows[numbers]), blocks, supers
+    return rows, blocks, supers
 
 
 def _read_super_block(index: ChunkIndex, form: _Form, block: _SuperBlock, data: bytes) -> list[_DataBlock]:

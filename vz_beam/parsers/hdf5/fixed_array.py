@@ -11,23 +11,21 @@ import struct
 
 import numpy as np
 
-from vz_beam.parsers.hdf5.index_reading import (
+from vz_beam.parsers.hdf5.chunk_elements import (
     BLOCK_HEAD_NBYTES,
-    UNDEFINED,
-    ChunkIndex,
-    ChunkRecords,
     ElementBlock,
-    Reading,
+    ElementCollector,
     element_form,
     pages_of,
     places_of,
-    records_of,
 )
+from vz_beam.parsers.hdf5.index_reading import UNDEFINED, ChunkIndex, Reading
+from vz_beam.parsers.hdf5.stored_chunks import BATCH_ROWS, StoredChunks
 
 _HEAD = struct.Struct("<4sBBBBQQI")
 
 
-def fixed_array_records(index: ChunkIndex, file_nbytes: int) -> Reading[ChunkRecords]:
+def fixed_array_chunks(index: ChunkIndex, file_nbytes: int) -> Reading[StoredChunks]:
     """The chunks that a fixed array lists."""
     (data,) = yield [(index.address, index.address + _HEAD.size)]
     index.check_block(index.address, data, b"FAHD")
@@ -38,8 +36,9 @@ def fixed_array_records(index: ChunkIndex, file_nbytes: int) -> Reading[ChunkRec
         raise index.damage(
             index.address, f"a fixed array of {count} elements of {element_nbytes} bytes for the grid {grid_shape}"
         )
+    collector = ElementCollector(index, lambda numbers: places_of(numbers, grid_shape))
     if address == UNDEFINED:
-        return records_of(index, np.empty(0, form), np.empty((0, index.rank), np.int64))
+        return collector.chunks()
     if count * element_nbytes > file_nbytes:
         raise index.damage(index.address, f"a fixed array of {count} elements, more than the file has room for")
     pages = pages_of(count, 1 << page_bits)
@@ -47,18 +46,23 @@ def fixed_array_records(index: ChunkIndex, file_nbytes: int) -> Reading[ChunkRec
     (data,) = yield [block.range]
     index.check_signature(address, data, b"FADB")
     used = np.unpackbits(np.frombuffer(data, np.uint8, (pages + 7) // 8, BLOCK_HEAD_NBYTES))[:pages]
-    elements = block.elements(index, data, used.astype(bool))
-    return records_of(index, elements.rows, places_of(elements.numbers, grid_shape))
+    for first, elements in block.elements(index, data, used.astype(bool)):
+        collector.add(first, elements)
+    return collector.chunks()
 
 
-def implicit_records(index: ChunkIndex, file_nbytes: int) -> ChunkRecords:
+def implicit_chunks(index: ChunkIndex, file_nbytes: int) -> StoredChunks:
     """Chunks without filters that follow each other, all of them stored."""
     grid_shape = _limited(index)
     if grid_shape is None or math.prod(grid_shape) * index.chunk_nbytes > file_nbytes:
         raise index.damage(index.address, f"an implicit index of the grid {grid_shape}, too large for the file")
-    numbers = np.arange(math.prod(grid_shape))
-    addresses = np.uint64(index.address) + numbers.astype(np.uint64) * np.uint64(index.chunk_nbytes)
-    return records_of(index, addresses.view([("address", "<u8")]), places_of(numbers, grid_shape))
+    collector = ElementCollector(index, lambda numbers: places_of(numbers, grid_shape))
+    count = math.prod(grid_shape)
+    for first in range(0, count, BATCH_ROWS):
+        numbers = np.arange(first, min(first + BATCH_ROWS, count), dtype=np.uint64)
+        addresses = np.uint64(index.address) + numbers * np.uint64(index.chunk_nbytes)
+        collector.add(first, addresses.view([("address", "<u8")]))
+    return collector.chunks()
 
 
 def _limited(index: ChunkIndex) -> tuple[int, ...] | None:

@@ -88,14 +88,14 @@ class FractalHeap:
             if len(direct) + len(indirect) > _MOST_BLOCKS:
                 raise self.structure.damage(self.root, f"a heap of more than {_MOST_BLOCKS} blocks")
             sizes = [self.block_head_nbytes + 8 * block.rows * self.width + CHECKSUM_NBYTES for block in indirect]
-            found: list[bytes] = []
+            found: Sequence[bytes] = ()
             if indirect:
                 found = yield [(b.address, b.address + nbytes) for b, nbytes in zip(indirect, sizes, strict=True)]
             level = []
             for block, data in zip(indirect, found, strict=True):
                 self.structure.check_block(block.address, data, b"FHIB")
                 level += [child for child in self._children(block, data) if _holds(child, offsets)]
-        pieces = (yield [(block.address, block.address + block.nbytes) for block in direct]) if direct else []
+        pieces = list((yield [(block.address, block.address + block.nbytes) for block in direct])) if direct else []
         for block, data in zip(direct, pieces, strict=True):
             self.structure.check_signature(block.address, data, b"FHDB")
         return list(zip(direct, pieces, strict=True))

@@ -1,4 +1,4 @@
-"""Where the chunks of a dataset lie.
+"""Where the chunks of a dataset lie, as libhdf5 tells it.
 
 Source: HDF5 file format specification 3.0, section IV.A.2.i, "The Data Layout Message".
 """
@@ -6,41 +6,19 @@ Source: HDF5 file format specification 3.0, section IV.A.2.i, "The Data Layout M
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from h5py import h5d, h5s
 from numpy.typing import NDArray
 
-from vz_beam.errors import TruncatedFileError, UnsupportedError
+from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.chunk_grid import ChunkGrid
+from vz_beam.parsers.hdf5.stored_chunks import ChunkCollector, GridPlaces, StoredChunks
 
 _LARGEST_GRID = 2**28
 """Chunks of one grid. Its columns take 16 bytes a chunk, 4 GiB here; such a grid is a mistake or damage."""
 _HAS_CHUNK_ITER = hasattr(h5d.DatasetID, "chunk_iter")  # h5py 3.8 on HDF5 1.10.10, 1.12.3 or later
-
-
-@dataclass(frozen=True, slots=True)
-class StoredChunks:
-    """The chunks that are stored, one row each.
-
-    ``numbers`` int64[n], C-order chunk numbers in the grid; ``offsets`` and ``lengths`` uint64[n], bytes;
-    ``masks`` int64[n], bit ``i`` set where filter ``i`` was skipped.
-    """
-
-    numbers: NDArray[np.int64]
-    offsets: NDArray[np.uint64]
-    lengths: NDArray[np.uint64]
-    masks: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    @classmethod
-    def none(cls) -> StoredChunks:
-        """No chunk."""
-        return _columns([], [], [], [])
 
 
 def contiguous_chunk(did: h5d.DatasetID) -> StoredChunks | None:
@@ -48,7 +26,8 @@ def contiguous_chunk(did: h5d.DatasetID) -> StoredChunks | None:
     offset = did.get_offset()
     if offset is None:
         return None
-    return _columns([0], [offset], [did.get_storage_size()], [0])
+    lengths = np.array([did.get_storage_size()], np.uint64)
+    return StoredChunks(np.zeros(1, np.int64), np.array([offset], np.uint64), lengths, np.zeros(1, np.uint32))
 
 
 def stored_chunks(did: h5d.DatasetID, grid: ChunkGrid) -> StoredChunks:
@@ -63,23 +42,16 @@ def stored_chunks(did: h5d.DatasetID, grid: ChunkGrid) -> StoredChunks:
     starts, masks, offsets, lengths = zip(*rows, strict=True)
     places = np.array(starts, dtype=np.int64) // np.array(grid.chunk_shape[: did.rank], dtype=np.int64)
     places = _true_places(did, places, grid)
-    return inside_grid(places, grid, offsets, lengths, masks)
+    # an array datatype adds axes of one chunk to the grid
+    collector = ChunkCollector(GridPlaces(grid.grid_shape[: did.rank], grid.shape[: did.rank]))
+    collector.add(places, np.array(offsets, np.uint64), np.array(lengths, np.uint64), np.array(masks, np.uint32))
+    return collector.chunks()
 
 
 def check_grid_size(grid: ChunkGrid) -> None:
     """Raise UnsupportedError where there are more chunks than a manifest can hold."""
     if grid.size > _LARGEST_GRID:
         raise UnsupportedError(f"its shape {grid.shape} in chunks of {grid.chunk_shape} makes {grid.size} chunks")
-
-
-def inside_grid(places: NDArray[np.int64], grid: ChunkGrid, offsets: Any, lengths: Any, masks: Any) -> StoredChunks:
-    """The chunks at ``places`` int64[n, rank], grid positions, without those outside the grid, left by shrinking."""
-    rank = places.shape[1]
-    grid_shape = grid.grid_shape[:rank]  # an array datatype adds axes of one chunk
-    inside = np.all((places >= 0) & (places < np.array(grid_shape)), axis=1)
-    strides = [math.prod(grid_shape[axis + 1 :]) for axis in range(rank)]
-    chunks = _columns(places @ np.array(strides, dtype=np.int64), offsets, lengths, masks)
-    return chunks if inside.all() else _rows(chunks, inside)
 
 
 def _true_places(did: h5d.DatasetID, places: NDArray[np.int64], grid: ChunkGrid) -> NDArray[np.int64]:
@@ -120,39 +92,3 @@ def _is_stored(did: h5d.DatasetID, place: list[int], grid: ChunkGrid) -> bool:
             return False
         raise
     return True
-
-
-def without(chunks: StoredChunks, rows: NDArray[np.bool_]) -> StoredChunks:
-    """The chunks that ``rows`` bool[n] does not mark."""
-    return _rows(chunks, ~rows)
-
-
-def check_inside_file(chunks: StoredChunks, file_nbytes: int, url: str, path: str) -> None:
-    """Raise where a chunk reaches over the end of the file."""
-    if not len(chunks):
-        return
-    if int(chunks.offsets.max()) + int(chunks.lengths.max()) <= file_nbytes:
-        return
-    size = np.uint64(file_nbytes)
-    # Written so that no sum can run over 64 bits.
-    outside = (chunks.offsets > size) | (chunks.lengths > size - np.minimum(chunks.offsets, size))
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise TruncatedFileError(
-            f"{url}: chunk {int(chunks.numbers[row])} of {path!r} lies at bytes {int(chunks.offsets[row])} to "
-            f"{int(chunks.offsets[row]) + int(chunks.lengths[row])}, and the file has {file_nbytes}. "
-            "Way out: fetch the file again, or leave it out"
-        )
-
-
-def _columns(numbers: Any, offsets: Any, lengths: Any, masks: Any) -> StoredChunks:
-    return StoredChunks(
-        np.array(numbers, dtype=np.int64),
-        np.array(offsets, dtype=np.uint64),
-        np.array(lengths, dtype=np.uint64),
-        np.array(masks, dtype=np.int64),
-    )
-
-
-def _rows(chunks: StoredChunks, rows: NDArray[np.bool_]) -> StoredChunks:
-    return StoredChunks(chunks.numbers[rows], chunks.offsets[rows], chunks.lengths[rows], chunks.masks[rows])

@@ -156,9 +156,11 @@ def _complex(tid: h5t.TypeID) -> StoredType:
 
 
 def _opaque(tid: h5t.TypeID) -> StoredType:
-    dtype = tid.dtype  # h5py marks datetimes by a tag
-    order = {">": "big", "<": "little", "=": "little"}.get(dtype.byteorder) if dtype.kind in "mM" else None
-    return StoredType(dtype.newbyteorder("=") if order else np.dtype(f"V{tid.get_size()}"), order)
+    size, dtype = tid.get_size(), tid.dtype  # h5py tells numpy's type in a tag: that of datetimes, above all
+    if dtype.itemsize != size or dtype.kind not in "mMiufcbS":
+        return StoredType(np.dtype(f"V{size}"))
+    order = {">": "big", "<": "little", "=": "little"}.get(dtype.byteorder)
+    return StoredType(dtype.newbyteorder("="), order)
 
 
 def _array(tid: h5t.TypeID) -> StoredType:

@@ -20,8 +20,8 @@ from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.parsers.hdf5.file import OpenFile
 from vz_beam.parsers.hdf5.filters import FilterPipeline
 from vz_beam.parsers.hdf5.global_heap import HEAP_ID, HeapDamage, heap_strings
-from vz_beam.parsers.hdf5.layout import StoredChunks
 from vz_beam.parsers.hdf5.object_header import Message
+from vz_beam.parsers.hdf5.stored_chunks import StoredChunks
 
 _LAYOUT, _COMPACT, _FIRST_COMPACT = 0x08, 0, 3
 """The layout message, its class of values in the header, and the version from which size and values follow that."""
