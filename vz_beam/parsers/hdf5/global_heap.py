@@ -29,7 +29,7 @@ ReadMany = Callable[[Sequence[tuple[int, int]]], list[bytes]]
 
 
 class HeapDamage(ValueError):
-    """Something that the heap has to hold is not there."""
+    """Something that a heap has to hold is not there, or the heap is none that libhdf5 comes to the end of."""
 
 
 class GlobalHeap:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from h5py import h5t
+from numcodecs.jenkins import jenkins_lookup3
 
 from vz_beam.parsers.hdf5.global_heap import HEAP_ID, NOT_STORED, GlobalHeap, HeapDamage
 from vz_beam.parsers.hdf5.object_header import Message
@@ -21,6 +22,9 @@ _REGION = np.dtype([("address", "<u8"), ("number", "<u4")])
 """A reference to a part of a dataset: where in the heap its description is."""
 _SEQUENCE, _STRING = 0, 1
 """Kinds of values of variable length; libhdf5 crashes on others (measured with HDF5 2.0.0)."""
+_RANK_AT = {(1, 1): 16, (1, 2): 9, (2, 1): 16, (2, 2): 13, (2, 3): 10}
+"""Where the rank stands in a selection, of points (1) or blocks (2), by its version."""
+_MOST_DIMENSIONS = 32
 _PROPERTY_NBYTES = {0: 4, 1: 12, 2: 2, 3: 0, 4: 4, 7: 0}
 """Of integers, floating-point numbers, times, strings, bit fields and references."""
 _MOST_ELEMENTS = 2**20
@@ -122,6 +126,9 @@ def check_heap(heap: GlobalHeap, kind: EncodedType, data: bytes) -> None:
     if kind.is_region:
         addresses = np.frombuffer(data, _REGION, count)["address"]
         heap.check(addresses[addresses != NOT_STORED].tolist())
+        for address, number in np.frombuffer(data, _REGION, count).tolist():
+            if address != NOT_STORED:
+                _check_rank(heap.object(address, number)[8:])  # behind the address of the dataset
         return
     if kind.base is None:
         for offset, part in kind.parts:
@@ -130,10 +137,10 @@ def check_heap(heap: GlobalHeap, kind: EncodedType, data: bytes) -> None:
                 check_heap(heap, part, b"".join(data[start : start + part.nbytes] for start in starts))
         return
     rows = np.frombuffer(data, HEAP_ID, count)
-    used = rows[(rows["nbytes"] > 0) & (rows["address"] != NOT_STORED)]
-    heap.check(used["address"].tolist())
+    stored = rows[rows["address"] != NOT_STORED]
+    heap.check(stored["address"].tolist())  # libhdf5 looks for values of no elements as well
     values: list[bytes] = []
-    for length, address, number in used.tolist():
+    for length, address, number in stored[stored["nbytes"] > 0].tolist():
         value = heap.object(address, number)
         if len(value) < length * kind.base.nbytes:
             raise HeapDamage(
@@ -142,6 +149,25 @@ def check_heap(heap: GlobalHeap, kind: EncodedType, data: bytes) -> None:
             )
         values.append(value[: length * kind.base.nbytes])
     check_heap(heap, kind.base, b"".join(values))
+
+
+def check_mappings(data: bytes) -> None:
+    """Raise where ``data`` of the global heap are not the mappings of a virtual dataset: libhdf5 does not ask first.
+
+    Raises:
+        HeapDamage: their checksum does not fit.
+    """
+    if jenkins_lookup3(data[:-4], 0) != int.from_bytes(data[-4:], "little"):
+        raise HeapDamage(f"the mappings of a virtual dataset are {len(data)} bytes whose checksum does not fit")
+
+
+def _check_rank(selection: bytes) -> None:
+    """Raise where a selection is of more dimensions than there can be: libhdf5 overwrites its own memory then."""
+    kind, version = (int.from_bytes(selection[at : at + 4], "little") for at in (0, 4))
+    start = _RANK_AT.get((kind, version))
+    rank = 0 if start is None else int.from_bytes(selection[start : start + 4], "little")
+    if rank > _MOST_DIMENSIONS:
+        raise HeapDamage(f"a reference means a region of {rank} dimensions")
 
 
 def _type_at(raw: bytes, start: int) -> tuple[EncodedType, int]:
@@ -196,6 +222,7 @@ def _type_at(raw: bytes, start: int) -> tuple[EncodedType, int]:
             part, place = _type_at(raw, place)
             if part.has_heap and count > _MOST_ELEMENTS:
                 raise ValueError(count)
+            nbytes = max(nbytes, offset + count * part.nbytes)  # libhdf5 does not ask whether a member fits
             parts += [(offset + number * part.nbytes, part) for number in range(count if part.has_heap else 1)]
         return EncodedType(nbytes, tuple(parts)), place
     raise ValueError(kind)
