@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import resource
@@ -106,6 +107,7 @@ def _batch(numbers: Sequence[int], run: Callable[[int], None], limits: Limits) -
 
 
 def _limit(limits: Limits) -> None:
+    faulthandler.disable()  # the parent tells of crashes
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a handler would wait for C code to come back
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (limits.address_bytes, limits.address_bytes))

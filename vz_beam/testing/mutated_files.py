@@ -7,14 +7,17 @@ import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from vz_beam.testing.hdf5_checksums import resealed, sealed_blocks
 
 _CHANGES = (1, 1, 1, 2, 3, 8)
 """How many places of a file are changed: mostly one, since an error at the first hides what the others do."""
 _HEAD_BYTES = 4096
 """Half of the changes lie in here, where most formats keep their structure."""
+_RESEALED_SHARE = 0.8
+"""Of the files with checksums, those that get the right ones again: else no reader would look any further."""
 _EDGES = (0x00, 0x01, 0x7F, 0x80, 0xFF)
 """Bytes at the ends of what a byte can count."""
 
@@ -37,28 +40,41 @@ class MutatedFile:
 
 
 class MutatedFiles:
-    """As many damaged files as are asked for, each known by its number.
+    """As many damaged files as are asked for, each known by its number; as many from each folder.
 
     Args:
-        originals: the files that are changed; in this order, other files of their folders left out.
+        originals: the files that are changed, in an order that stays.
         seed: of all cases together.
     """
 
     def __init__(self, originals: Iterable[Path], seed: int) -> None:
         self.originals = tuple(originals)
         self.seed = seed
+        self.folders = tuple(dict.fromkeys(original.parent for original in self.originals))
+        self._by_folder = {
+            folder: [original for original in self.originals if original.parent == folder] for folder in self.folders
+        }
+        self._blocks: dict[Path, list[tuple[int, int]]] = {}
+
+    def prepare(self) -> None:
+        """Look for the checksums of all originals, which takes some seconds for hundreds of files."""
+        for original in self.originals:
+            self._checksummed(original, original.read_bytes())
 
     def case(self, number: int) -> MutatedFile:
         """The damaged file ``number``."""
         draw = random.Random(f"{self.seed}:{number}")
-        original = draw.choice(self.originals)
-        data = mutated(original.read_bytes(), draw)
+        original = draw.choice(self._by_folder[draw.choice(self.folders)])
+        whole = original.read_bytes()
+        data = mutated(whole, draw)
+        if len(data) == len(whole) and draw.random() < _RESEALED_SHARE:
+            data = resealed(data, whole, self._checksummed(original, whole))
         return MutatedFile(number, original, data, draw.random())
 
-    @cached_property
-    def folders(self) -> tuple[Path, ...]:
-        """Where the originals lie."""
-        return tuple(dict.fromkeys(original.parent for original in self.originals))
+    def _checksummed(self, original: Path, data: bytes) -> list[tuple[int, int]]:
+        if original not in self._blocks:
+            self._blocks[original] = sealed_blocks(data)
+        return self._blocks[original]
 
     @contextmanager
     def workplaces(self) -> Iterator[dict[Path, Path]]:
@@ -92,9 +108,10 @@ def _change(data: bytearray, place: int, draw: random.Random) -> None:
         nbytes = draw.choice((2, 4, 8))
         most = 2 ** (8 * nbytes)
         value = draw.choice((0, 1, most - 1, most // 2, draw.randrange(most), len(data)))
-        data[place : place + nbytes] = (value % most).to_bytes(nbytes, "little")
+        data[place : place + nbytes] = (value % most).to_bytes(nbytes, "little")[: len(data) - place]
     elif kind < 0.95:
         start, nbytes = draw.randrange(len(data)), draw.randrange(1, 64)
+        nbytes = min(nbytes, len(data) - max(place, start))
         data[place : place + nbytes] = data[start : start + nbytes]
     elif len(data) > place + 32:
         del data[place : place + draw.randrange(1, 32)]

@@ -73,6 +73,7 @@ class MutationRun:
     def results(self, numbers: Sequence[int], limits: Limits) -> Iterable[CaseResult]:
         """The results of the cases ``numbers``."""
         with self.files.workplaces() as workplaces:
+            self.files.prepare()
             self._load_libraries()
 
             def run(number: int) -> None:
@@ -148,12 +149,13 @@ def main(arguments: Sequence[str] | None = None, folders: Sequence[Path] = ()) -
         folders: what is tried where the command line names none.
     """
     options = _options(arguments)
+    searched = options.folders or list(folders)
     parser = known_parsers().found.get(options.parser)
     if parser is None:
         raise InputError(f"there is no parser {options.parser!r}")
-    originals = _originals(options.folders or folders, parser, options.most_bytes)
+    originals = _originals(searched, parser, options.most_bytes)
     if not originals:
-        raise InputError(f"no file of the format {options.parser} in {[str(folder) for folder in options.folders]}")
+        raise InputError(f"no file of the format {options.parser} in {[str(folder) for folder in searched]}")
     run = MutationRun(parser, MutatedFiles(originals, options.seed))
     if options.replay is not None:
         return _replayed(run, options.replay, options.to)
