@@ -232,3 +232,30 @@ def test_a_damaged_heap_of_strings_is_told_and_never_hangs(
     with pytest.raises(FormatError, match=r"sample\.h5: the file is damaged.*global heap at address \d+.*Way out"):
         HDFParser().parse(source)
     source.close()
+
+
+@pytest.mark.parametrize("wrap", [lambda source: source, RequestLog], ids=["local", "bytes"])
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_a_small_file_cut_at_every_byte_is_refused_or_reads_the_same(
+    hdf5: Hdf5File, libver: str, wrap: Callable[[ByteSource], ByteSource]
+) -> None:
+    expected = np.arange(6, dtype="i2")
+    with hdf5.write(libver=libver) as file:
+        # a B-tree of version 1 would make thousands of bytes of it
+        file.create_dataset("v", data=expected, chunks=(3,) if libver == "latest" else None)
+        file["v"].attrs["units"] = np.bytes_("m")  # text of variable length would take a heap of 4096 bytes
+    whole = hdf5.path.read_bytes()
+    assert len(whole) < 2500
+    for stop in range(len(whole)):
+        hdf5.path.write_bytes(whole[:stop])
+        source, refusal = wrap(open_source(hdf5.path)), ""
+        try:
+            group = HDFParser().parse(source)
+        except VzBeamError as error:
+            refusal = str(error)
+        finally:
+            source.close()
+        if refusal:
+            assert "sample.h5" in refusal, f"cut at {stop}"
+        else:
+            assert_same_values(stored_values(ManifestStore(group))["v"], expected, f"cut at {stop}")

@@ -239,3 +239,12 @@ def test_attributes_of_odd_types_are_what_json_can_say(hdf5: Hdf5File) -> None:
     found = hdf5.checked().arrays["v"].metadata.attributes
     assert list(found) == list(expected)
     assert found == expected
+
+
+def test_compounds_with_gaps_within_compounds_have_their_values(hdf5: Hdf5File) -> None:
+    inner = np.dtype([("a", "i1"), ("b", "f8")], align=True)
+    values = np.zeros(3, np.dtype([("first", "i2"), ("pair", inner)], align=True))
+    values["first"], values["pair"]["a"], values["pair"]["b"] = [1, 2, 3], [4, 5, 6], [0.5, 1.5, 2.5]
+    with hdf5.write() as file:
+        file["v"] = values
+    hdf5.checked()

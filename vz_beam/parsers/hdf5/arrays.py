@@ -25,7 +25,7 @@ from vz_beam.parsers.hdf5.filters import FilterPipeline, filter_pipeline, keeps_
 from vz_beam.parsers.hdf5.global_heap import HEAP_ID
 from vz_beam.parsers.hdf5.groups import FoundDataset
 from vz_beam.parsers.hdf5.inline import check_strings, inlined_chunks, inlined_strings
-from vz_beam.parsers.hdf5.layout import check_grid_size, contiguous_chunk
+from vz_beam.parsers.hdf5.layout import check_columns, check_grid_size, contiguous_chunk
 from vz_beam.parsers.hdf5.stored_chunks import StoredChunks, check_inside_file
 from vz_beam.parsers.hdf5.types import VARIABLE_STRING, StoredType, stored_type
 from vz_beam.parsers.hdf5.variable_strings import compact_strings, stored_strings, string_fill
@@ -118,6 +118,7 @@ def manifest_array(
     if stored is None or not len(stored):
         return ManifestArray(metadata, ChunkManifest.empty(grid.grid_shape))
     check_inside_file(stored, file.nbytes, file.source.url, described.dataset.path)
+    check_columns(grid, file.nbytes)
     storage = DatasetStorage(did, layout, pipeline, grid)
     return _placed(file.source.url, metadata, kind, storage, stored, inline_limit_bytes)
 

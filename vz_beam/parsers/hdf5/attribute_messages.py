@@ -74,7 +74,8 @@ class HeaderAttribute:
     """One attribute; ``plain`` is ``None`` where only libhdf5 converts it, ``shape`` where it has no elements.
 
     ``data`` are its values as they are stored, and maybe what is behind them where it is not plain; ``raw_type`` is its
-    datatype message, empty where that is shared. ``order`` is that of creation.
+    datatype message, empty where that is shared. ``order`` is that of creation. Of one that ``is_elsewhere`` only the
+    name is known.
     """
 
     name: bytes
@@ -83,14 +84,15 @@ class HeaderAttribute:
     data: bytes = b""
     raw_type: bytes = b""
     order: int = 0
+    is_elsewhere: bool = False
 
 
 def attribute_reading(
     structure: Structure, messages: Sequence[Message], file_nbytes: int
-) -> Reading[list[HeaderAttribute] | None]:
-    """All attributes of an object, in the order of their creation where the file keeps that, else as libhdf5 has them.
+) -> Reading[tuple[list[HeaderAttribute], bool]]:
+    """The attributes of an object, in the order of their creation where the file keeps that, else as libhdf5 has them.
 
-    ``None`` where some of them are shared between objects, or huge: only libhdf5 has those.
+    And whether those are all: only libhdf5 has those that are shared between objects, or huge.
 
     Raises:
         FormatError: damaged structures; struct.error, IndexError or ValueError for some of them.
@@ -114,7 +116,7 @@ def attribute_reading(
                 else:
                     found.append(replace(_attribute(body), order=int(row[key])))
     found.sort(key=lambda attribute: attribute.order)
-    return found if is_whole else None
+    return found, is_whole
 
 
 def heap_addresses(attribute: HeaderAttribute) -> set[int]:

@@ -16,13 +16,14 @@ from h5py.h5d import DatasetID
 from h5py.h5f import FileID
 from numpy.typing import NDArray
 
-from vz_beam.errors import FormatError
 from vz_beam.parsers.hdf5.attribute_messages import HeaderAttribute, attribute_reading
+from vz_beam.parsers.hdf5.dense_check import ATTRIBUTE_INFO, dense_records
 from vz_beam.parsers.hdf5.file import OpenFile
-from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage, heap_strings
-from vz_beam.parsers.hdf5.heap_check import check_heap, encoded_type
+from vz_beam.parsers.hdf5.global_heap import NOT_STORED, GlobalHeap, HeapDamage, heap_strings
+from vz_beam.parsers.hdf5.heap_check import check_heap, encoded_type, encoding_of
 from vz_beam.parsers.hdf5.index_reading import Structure
 from vz_beam.parsers.hdf5.object_header import Message
+from vz_beam.parsers.hdf5.types import is_readable
 
 _NOT_A_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 """How the ``NAME`` of a dimension scale begins that stands for a dimension only."""
@@ -64,13 +65,19 @@ def object_attributes(
 ) -> ObjectAttributes:
     """All attributes of ``loc``, the object of ``file`` at ``path``; ``messages`` of its header, if they are known."""
     fid, heap = file.fid, file.heap
-    in_header = file.follow(attribute_reading(Structure(file.source.url, path), messages, file.nbytes))
-    if in_header is None:
+    in_header, are_all = file.follow(attribute_reading(Structure(file.source.url, path), messages, file.nbytes))
+    if not are_all:
+        # libhdf5 crashes on records that lead nowhere (measured with HDF5 2.0.0)
+        file.follow(
+            dense_records(
+                Structure(file.source.url, path), messages, ATTRIBUTE_INFO, file.nbytes, file.shares_messages()
+            )
+        )
+        known = {attribute.name: attribute for attribute in in_header}
         names: list[bytes] = []
         h5a.iterate(loc, names.append, index_type=h5.INDEX_CRT_ORDER)
-        in_header = [HeaderAttribute(name) for name in names]
-    else:
-        names = [attribute.name for attribute in in_header]
+        in_header = [known.get(name) or HeaderAttribute(name, is_elsewhere=True) for name in names]
+    hidden = {attribute.name: attribute for attribute in in_header if attribute.name in _READ_LAST}
     values: dict[str, Any] = {}
     dimension_list: ScaleLists | None = None
     for attribute in in_header:
@@ -80,22 +87,22 @@ def object_attributes(
         if raw_name == b"DIMENSION_LIST":
             in_heap = attribute.plain is not None and attribute.plain.is_scales
             if not in_heap:
-                _check_heap(attribute, heap)
+                _checked(loc, attribute, heap)
             dimension_list = _scale_addresses(attribute, heap) if in_heap else scale_references(loc)
             if dimension_list is not None:
                 continue
         try:
             value = _plain_value(attribute, heap)
         except LookupError:
-            _check_heap(attribute, heap)
-            value = attribute_value(h5a.open(loc, raw_name), fid)
+            value = attribute_value(_checked(loc, attribute, heap), fid)
         values[text_of(raw_name)] = value
     is_scale = values.get("CLASS") == "DIMENSION_SCALE"
-    if not is_scale and b"REFERENCE_LIST" in names:
-        values["REFERENCE_LIST"] = attribute_value(h5a.open(loc, b"REFERENCE_LIST"), fid)
+    if not is_scale and b"REFERENCE_LIST" in hidden:
+        back_list = _checked(loc, hidden[b"REFERENCE_LIST"], heap)
+        values["REFERENCE_LIST"] = attribute_value(back_list, fid)
     coordinate_ids: tuple[int, ...] | None = None
-    if dimension_list is None and b"_Netcdf4Coordinates" in names:
-        numbers = attribute_value(h5a.open(loc, b"_Netcdf4Coordinates"), fid)
+    if dimension_list is None and b"_Netcdf4Coordinates" in hidden:
+        numbers = attribute_value(_checked(loc, hidden[b"_Netcdf4Coordinates"], heap), fid)
         coordinate_ids = tuple(np.atleast_1d(numbers).tolist())
     is_dimension_only = False
     if is_scale:
@@ -117,7 +124,7 @@ def attribute_value(attribute: h5a.AttrID, fid: FileID) -> Any:
     """The value as JSON can say it: one element is a scalar, as in netCDF; an empty dataspace is ``None``."""
     stored_nbytes = _stored_nbytes(attribute)
     if stored_nbytes > _LARGEST_NBYTES:
-        raise FormatError(f"attribute {text_of(attribute.name)!r} claims to hold {stored_nbytes} bytes")
+        raise HeapDamage(f"attribute {text_of(attribute.name)!r} claims to hold {stored_nbytes} bytes")
     if attribute.get_space().get_simple_extent_type() == h5s.NULL:
         return None
     tid = attribute.get_type()
@@ -166,13 +173,29 @@ def _plain_value(attribute: HeaderAttribute, heap: GlobalHeap) -> Any:
     return _collapsed(array.tolist(), attribute.shape)
 
 
-def _check_heap(attribute: HeaderAttribute, heap: GlobalHeap) -> None:
-    """Raise HeapDamage where libhdf5 may not come back from reading the values of ``attribute``."""
+def _checked(loc: DatasetID | h5g.GroupID, attribute: HeaderAttribute, heap: GlobalHeap) -> h5a.AttrID:
+    """The attribute for libhdf5 to read, checked as far as its bytes are known.
+
+    Raises:
+        HeapDamage: libhdf5 may not come back from reading it, or it claims more than there is.
+    """
+    opened = h5a.open(loc, attribute.name)
+    tid = opened.get_type()
+    count = int(opened.get_space().get_simple_extent_npoints())
+    nbytes, most = count * tid.get_size(), _LARGEST_NBYTES
     try:
-        kind = encoded_type(attribute.raw_type)
+        kind = None if attribute.is_elsewhere else encoded_type(attribute.raw_type or encoding_of(tid))
+    except HeapDamage:
+        raise
     except (ValueError, IndexError):
-        return  # libhdf5 says what it is
-    check_heap(heap, kind, attribute.data)
+        kind = None  # libhdf5 says what it is
+    if kind is not None:
+        nbytes, most = count * kind.nbytes, len(attribute.data)
+    if nbytes > most:
+        raise HeapDamage(f"attribute {text_of(attribute.name)!r} claims to hold {nbytes} bytes")
+    if kind is not None:
+        check_heap(heap, kind, attribute.data)
+    return opened
 
 
 def _texts(array: NDArray[Any], padding: int) -> Any:
@@ -205,6 +228,8 @@ def _raw_array(attribute: h5a.AttrID) -> NDArray[Any] | None:
         memory_type = h5t.py_create(dtype)
     except (TypeError, ValueError, LookupError, NotImplementedError):
         return None
+    if not is_readable(dtype):
+        return None
     if dtype.subdtype is not None:
         dtype, inner = dtype.subdtype
         shape = (*shape, *inner)
@@ -227,8 +252,9 @@ def _scale_addresses(attribute: HeaderAttribute, heap: GlobalHeap) -> tuple[tupl
     """
     if attribute.shape is None or attribute.plain is None:
         return None
+    rows = np.frombuffer(attribute.data, attribute.plain.dtype)
     result: list[tuple[int, ...]] = []
-    for count, address, number in np.frombuffer(attribute.data, attribute.plain.dtype).tolist():
+    for count, address, number in rows.tolist():
         try:
             data = heap.object(address, number) if count else b""
         except HeapDamage:
@@ -239,6 +265,7 @@ def _scale_addresses(attribute: HeaderAttribute, heap: GlobalHeap) -> tuple[tupl
                 f"are {len(data)} bytes for {count} references"
             )
         result.append(tuple(np.frombuffer(data, "<u8", count).tolist()))
+    heap.check(rows["address"][rows["address"] != NOT_STORED].tolist())  # libhdf5 may be asked for scales not found
     return tuple(result)
 
 
@@ -246,7 +273,7 @@ def scale_references(loc: DatasetID) -> tuple[tuple[h5r.Reference, ...], ...] | 
     """The scales of each dimension of ``loc``, by reference; ``None`` where its attribute is something else."""
     attribute = h5a.open(loc, b"DIMENSION_LIST")
     tid = attribute.get_type()
-    if tid.get_class() != h5t.VLEN:
+    if tid.get_class() != h5t.VLEN or not tid.get_super().equal(h5t.STD_REF_OBJ):
         return None
     entries: NDArray[Any] = np.empty(attribute.get_storage_size() // tid.get_size(), _SCALES)
     try:

@@ -6,7 +6,7 @@ Source: HDF5 file format specification 4.0, section III.A.2, "Disk Format: Level
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ _HEAD = struct.Struct("<4sBBIHHBBQHQI")
 RecordForm = Callable[[int, int], np.dtype[Any] | None]
 _NODE_HEAD_NBYTES = 6
 """Signature, version and type."""
+TREE_HEAD_NBYTES = _HEAD.size
+_LEAST_NODE_NBYTES, _MOST_LEVELS = 128, 32
+"""Libraries make nodes of 512 bytes: 32 levels of them would have more records than there are addresses."""
 _PLAIN, _FILTERED = 10, 11
 """Types of trees that list chunks."""
 
@@ -121,6 +124,19 @@ def _walk(
     if found != total:
         raise structure.damage(address, f"a tree of {total} records whose nodes have {found}")
     return form
+
+
+def check_tree_head(structure: Structure, address: int, data: bytes, record_nbytes: Mapping[int, int]) -> None:
+    """Raise where ``data``, of ``TREE_HEAD_NBYTES``, is not the head of a tree that can be.
+
+    ``record_nbytes`` are the sizes of records by type.
+    """
+    structure.check_block(address, data, b"BTHD")
+    _, _, kind, node_nbytes, nbytes, depth, *_ = _HEAD.unpack(data)
+    if record_nbytes.get(kind) != nbytes or node_nbytes < _LEAST_NODE_NBYTES or depth > _MOST_LEVELS:
+        raise structure.damage(
+            address, f"a tree of type {kind} with records of {nbytes} bytes in nodes of {node_nbytes}, {depth} levels"
+        )
 
 
 def _read_head(

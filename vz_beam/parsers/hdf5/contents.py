@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from h5py import h5d, h5g, h5o
+from h5py import h5d, h5g
 
 from vz_beam.errors import SourceNotFoundError, TransientSourceError, UnsupportedError, VzBeamError
 from vz_beam.manifests.array import ManifestArray
@@ -131,7 +131,7 @@ class ContentReader:
                 continue
             with NamedDamage(url, path):
                 try:
-                    target = followed(self.file.fid, h5o.open(self.file.fid, b"/"), path.encode())
+                    target = followed(self.file, self.file.root()[0], path.encode())
                 except KeyError as error:
                     results[path] = AbsentSource(f"in {url} there is no such dataset ({error.args[0]})", True)
                     continue
@@ -301,8 +301,7 @@ class ContentReader:
         for link in links:
             with NamedDamage(url, link.target.path):
                 try:
-                    root = h5o.open(self.file.fid, b"/")
-                    target = followed(self.file.fid, root, b"/" + link.target.path.encode())
+                    target = followed(self.file, self.file.root()[0], b"/" + link.target.path.encode())
                 except KeyError as error:
                     where = f"{link.target.path!r} in {link.target.file_name!r}"
                     self.problems[link.path] = f"it is a link into another file ({where}), and leads nowhere ({error})"

@@ -11,13 +11,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import h5py
-from h5py import h5f
+from h5py import h5f, h5g, h5o
 
 from vz_beam.errors import FormatError, TruncatedFileError, UnsupportedError, VzBeamError
+from vz_beam.parsers.hdf5.dense_check import DENSE, dense_check, dense_places
 from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage
-from vz_beam.parsers.hdf5.index_reading import Reading, Result, read_together
+from vz_beam.parsers.hdf5.heap_check import check_mappings
+from vz_beam.parsers.hdf5.index_reading import Reading, Result, Structure, read_together
+from vz_beam.parsers.hdf5.layout_message import virtual_heap_place
+from vz_beam.parsers.hdf5.local_heap import NAMED_IN_HEAP, check_local_heap, heap_addresses_of
 from vz_beam.parsers.hdf5.object_header import Message, header_messages
 from vz_beam.parsers.hdf5.prefetch import prefetch_structure
+from vz_beam.parsers.hdf5.superblock import ADDRESS_BYTES, read_superblock
 from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.source_file import SourceFile
@@ -42,8 +47,9 @@ _LIBRARY_ERRORS = (
     UnicodeDecodeError,
 )
 """What h5py and HDF5 raise on damaged structures; damage may look like any value."""
-_ADDRESS_BYTES = 8
-"""Size of addresses and lengths that is decoded here: that of every file since 1998 but a few test files."""
+_SHARED_MESSAGE_TABLE = 0x0F
+_HEAD_BYTES = 4096
+"""Enough for a superblock behind a user block of usual size."""
 
 
 class OpenFile:
@@ -60,7 +66,10 @@ class OpenFile:
     ``heap`` is the global heap.
     """
 
-    __slots__ = ("_address_bytes", "_file", "_reader", "base", "bytes", "fid", "heap", "nbytes", "source")
+    __slots__ = (
+        *("_address_bytes", "_extension", "_file", "_reader", "_root", "_root_messages"),
+        *("base", "bytes", "fid", "heap", "nbytes", "source"),
+    )
 
     def __init__(self, source: ByteSource, path: str = "/") -> None:
         self.source = source
@@ -70,6 +79,11 @@ class OpenFile:
         self.nbytes = self.bytes.size()
         if not self.nbytes:
             raise FormatError(f"{source.url} is empty (0 bytes). Way out: fetch it again, or leave it out")
+        self.base, self._address_bytes = 0, ADDRESS_BYTES
+        self._root: int | None = None
+        self._extension: int | None = None
+        self._root_messages: tuple[Message, ...] | None = None
+        self.heap = GlobalHeap(self._read_many_addresses, self.nbytes)
         self._reader: _ReaderForHDF5 | None = None
         self._file: h5py.File | None = None
         try:
@@ -83,9 +97,8 @@ class OpenFile:
         assert self._file is not None
         self.fid = self._file.id
         creation = self.fid.get_create_plist()
-        self.base: int = creation.get_userblock()
+        self.base = int(creation.get_userblock())
         self._address_bytes = max(creation.get_sizes())
-        self.heap = GlobalHeap(self._read_many_addresses, self.nbytes)
 
     def __enter__(self) -> OpenFile:
         return self
@@ -94,14 +107,52 @@ class OpenFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._file is not None
-        self._file.close()
+        try:
+            with NamedDamage(self.source.url, ""):
+                self._file.close()
+        except FormatError:
+            if error is None:  # what was found first says more
+                raise
         self._raise_held_error()
 
     def header_messages(self, address: int) -> tuple[Message, ...]:
         """The messages of the object header at ``address``; none where only libhdf5 reads it."""
-        if self._address_bytes != _ADDRESS_BYTES:
+        if self._address_bytes != ADDRESS_BYTES:
             return ()
         return header_messages(self._read_addresses, address)
+
+    def root(self) -> tuple[h5g.GroupID, int, tuple[Message, ...]]:
+        """The root group, the address of its header, and what stands there, checked."""
+        group = h5o.open(self.fid, b"/")
+        if self._root is None:  # else not asked: H5Oget_info looks into heaps that nobody has checked yet
+            self._root = int(h5o.get_info(group).addr)
+        if self._root_messages is None:
+            self._root_messages = self.checked_messages(self._root, "/")
+        return group, self._root, self._root_messages
+
+    def shares_messages(self) -> bool:
+        """Whether objects may have attributes in common."""
+        extension = () if self._extension is None else self.header_messages(self._extension)
+        return any(message.kind == _SHARED_MESSAGE_TABLE for message in extension)
+
+    def checked_messages(self, address: int, path: str) -> tuple[Message, ...]:
+        """The messages of the object header at ``address``, before libhdf5 opens the object, which is at ``path``.
+
+        Raises:
+            HeapDamage, FormatError: libhdf5 would not come back from opening it.
+        """
+        messages = self.header_messages(address)
+        kinds = {message.kind for message in messages}
+        if not kinds.isdisjoint(NAMED_IN_HEAP):
+            for heap in heap_addresses_of(messages):
+                check_local_heap(self._read_addresses, heap)
+        place = virtual_heap_place(messages)
+        if place is not None:
+            self.heap.check(place[:1])
+            check_mappings(self.heap.object(*place))
+        if not kinds.isdisjoint(DENSE) and any(dense_places(messages)):
+            self.follow(dense_check(Structure(self.source.url, path), messages, self.nbytes))
+        return messages
 
     def follow(self, reading: Reading[Result]) -> Result:
         """The result of a reading of this file.
@@ -121,12 +172,25 @@ class OpenFile:
         first = min(self.base + start, self.nbytes)
         return first, min(max(self.base + stop, first), self.nbytes)
 
+    def _check_root(self) -> None:
+        superblock = read_superblock(self.bytes.read_head(_HEAD_BYTES))
+        if superblock is None:
+            return
+        self._root, self._extension = superblock.root, superblock.extension
+        if superblock.root_heap is None:
+            return
+        self.base = superblock.start
+        self.checked_messages(superblock.root, "/")
+        check_local_heap(self._read_addresses, superblock.root_heap)
+
     def _opened(self, path: str) -> h5py.File:
         if not isinstance(self.bytes, BlockCache):
+            self._check_root()
             assert self.source.local_path is not None, "what the operating system does not open is read through a cache"
             # No access properties: HDF5 refuses a file that this process has open with others already.
             return h5py.File(h5f.open(os.fsencode(self.source.local_path), h5f.ACC_RDONLY))
         prefetch_structure(self.bytes, path)
+        self._check_root()
         self._reader = _ReaderForHDF5(self.bytes)
         file = h5py.File(self._reader, "r")
         try:

@@ -19,6 +19,8 @@ from vz_beam.manifests.metadata import Codec
 _BLOSC_COMPRESSORS = ("blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd")
 _BLOSC_SHUFFLES = ("noshuffle", "shuffle", "bitshuffle")
 _FLETCHER32 = 3
+_BEST_LEVEL = 9
+"""The highest level of zlib and bzip2, which refuse higher ones; decoding needs none."""
 _LZF = 32000
 _QUANTISERS = frozenset([32022, 32023])
 """BitGroom and Granular BitRound round numbers when they are written, and do nothing when they are read."""
@@ -156,7 +158,7 @@ def _shuffle(values: tuple[int, ...], input_nbytes: int | None, itemsize: int) -
 
 
 def _zlib(values: tuple[int, ...], input_nbytes: int, itemsize: int) -> Codec:
-    return Codec("numcodecs.zlib", {"level": values[0] if values else 1})
+    return Codec("numcodecs.zlib", {"level": min(values[0], _BEST_LEVEL) if values else 1})
 
 
 def _fletcher32(values: tuple[int, ...], input_nbytes: int, itemsize: int) -> Codec:
@@ -164,7 +166,7 @@ def _fletcher32(values: tuple[int, ...], input_nbytes: int, itemsize: int) -> Co
 
 
 def _bz2(values: tuple[int, ...], input_nbytes: int, itemsize: int) -> Codec:
-    return Codec("numcodecs.bz2", {"level": values[0] if values else 9})
+    return Codec("numcodecs.bz2", {"level": min(max(values[0], 1), _BEST_LEVEL) if values else _BEST_LEVEL})
 
 
 def _zstd(values: tuple[int, ...], input_nbytes: int, itemsize: int) -> Codec:

@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 from vz_beam.parsers.hdf5.index_reading import CHECKSUM_NBYTES, Reading, Structure
 
 _HEAD = struct.Struct("<4sBHHBI12QHQQHHQH")
+HEAP_HEAD_NBYTES = _HEAD.size
+_HUGE_COUNT = 15
+"""Which field of the head says how many huge objects there are."""
 _NOWHERE = 2**64 - 1
-_MANAGED, _TINY = 0, 2
-"""Kinds of objects: in a block of the heap, or in the identifier itself. The third, huge ones, are not read here."""
+_MANAGED, _HUGE, _TINY = 0, 1, 2
+"""Kinds of objects: in a block of the heap, by themselves, or in the identifier. Huge ones are not read here."""
 _MOST_BLOCKS = 2**16
 """Direct blocks of one heap that are looked at: of at least 512 bytes each, and links and attributes take few."""
 
@@ -27,6 +30,8 @@ class FractalHeap:
     """
 
     structure: Structure
+    address: int
+    huge_count: int
     is_filtered: bool
     offset_nbytes: int
     length_nbytes: int
@@ -61,15 +66,21 @@ class FractalHeap:
         wanted = [self._place(identifier) for identifier in identifiers]
         offsets = sorted({place[0] for place in wanted if isinstance(place, tuple)})
         blocks = yield from self._direct_blocks(offsets)
-        return [_cut(blocks, *place) if isinstance(place, tuple) else place for place in wanted]
+        found = [_cut(blocks, *place) if isinstance(place, tuple) else place for place in wanted]
+        for place, data in zip(wanted, found, strict=True):
+            if isinstance(place, tuple) and (data is None or len(data) < place[1]):
+                raise self.structure.damage(self.address, f"a heap without {place[1]} bytes at its offset {place[0]}")
+        return found
 
     def _place(self, identifier: bytes) -> bytes | tuple[int, int] | None:
         """Offset and length in the heap; the object itself where it is tiny, ``None`` where it is huge."""
-        kind = identifier[0] >> 4 & 3
+        kind = identifier[0] >> 4
         if kind == _TINY:
             return identifier[1 : 2 + (identifier[0] & 0x0F)]
-        if kind != _MANAGED:
+        if kind == _HUGE and self.huge_count:
             return None
+        if kind != _MANAGED:
+            raise self.structure.damage(self.address, f"a heap without an object {identifier.hex()}")
         stop = 1 + self.offset_nbytes
         offset = int.from_bytes(identifier[1:stop], "little")
         return offset, int.from_bytes(identifier[stop : stop + self.length_nbytes], "little")
@@ -111,6 +122,18 @@ class FractalHeap:
             offset += nbytes
 
 
+def check_heap_head(structure: Structure, address: int, data: bytes) -> None:
+    """Raise where ``data``, of ``HEAP_HEAD_NBYTES``, is not the head of a heap that can be."""
+    structure.check_signature(address, data, b"FRHP")
+    *_, width, start, largest, bits, _, _, rows = _HEAD.unpack(data)
+    powers = all(number and not number & (number - 1) for number in (width, start, largest))
+    row_bits = (width * start).bit_length() - 1
+    if not powers or largest < start or not row_bits <= bits <= 64 or rows > bits - row_bits + 1:
+        raise structure.damage(
+            address, f"a heap of {bits} bits with {rows} rows of {width} blocks of {start} bytes or more"
+        )
+
+
 def opened_heap(structure: Structure, address: int) -> Reading[FractalHeap]:
     """The heap at ``address``, and its first block where all of its objects are in that.
 
@@ -118,13 +141,22 @@ def opened_heap(structure: Structure, address: int) -> Reading[FractalHeap]:
         FormatError: what is there is no heap.
     """
     (data,) = yield [(address, address + _HEAD.size)]
-    structure.check_signature(address, data, b"FRHP")
-    _, _, _, filters_nbytes, _, managed_nbytes, *_, width, start, largest, bits, _, root, rows = _HEAD.unpack(data)
-    if not 0 < bits <= 64 or not width or not start or start & (start - 1) or largest < start:
-        raise structure.damage(address, f"a heap of {bits} bits with {width} blocks of {start} bytes a row")
+    check_heap_head(structure, address, data)
+    head = _HEAD.unpack(data)
+    _, _, _, filters_nbytes, _, managed_nbytes, *_, width, start, largest, bits, _, root, rows = head
     length_nbytes = min((largest.bit_length() + 7) // 8, (managed_nbytes.bit_length() + 7) // 8)
     heap = FractalHeap(
-        structure, bool(filters_nbytes), (bits + 7) // 8, length_nbytes, width, start, largest, root, rows
+        structure,
+        address,
+        head[_HUGE_COUNT],
+        bool(filters_nbytes),
+        (bits + 7) // 8,
+        length_nbytes,
+        width,
+        start,
+        largest,
+        root,
+        rows,
     )
     if rows or root == _NOWHERE or filters_nbytes:
         return heap

@@ -29,7 +29,7 @@ ReadMany = Callable[[Sequence[tuple[int, int]]], list[bytes]]
 
 
 class HeapDamage(ValueError):
-    """Something that the heap has to hold is not there."""
+    """Something that a heap has to hold is not there, or the heap is none that libhdf5 comes to the end of."""
 
 
 class GlobalHeap:
@@ -134,7 +134,10 @@ def _objects(data: bytes) -> tuple[dict[int, bytes], bool]:
     while place + _OBJECT.size <= len(data):
         number, _, size = _OBJECT.unpack_from(data, place)
         if number == _FREE_SPACE:
-            return objects, _OBJECT.size <= size <= len(data) - place  # this size counts the head as well
+            if size < _OBJECT.size:  # this size counts the head as well
+                return objects, False
+            place += size  # to the end in all files that are well: libhdf5 looks for objects behind it nevertheless
+            continue
         place += _OBJECT.size
         objects[number] = data[place : place + size]
         place += (size + 7) // 8 * 8

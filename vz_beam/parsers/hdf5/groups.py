@@ -13,6 +13,7 @@ from h5py import h5, h5d, h5g, h5l, h5o, h5p
 from vz_beam.errors import InputError, UnsupportedError
 from vz_beam.parsers.hdf5.attributes import ObjectAttributes, object_attributes, text_of
 from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile, noted_damage
+from vz_beam.parsers.hdf5.heap_check import check_fill_value, encoding_of
 from vz_beam.parsers.hdf5.links import FoundObject, InOtherFile, followed
 from vz_beam.parsers.hdf5.object_header import Message
 from vz_beam.parsers.hdf5.virtual_mappings import is_virtual, stored_shape
@@ -88,9 +89,8 @@ def find_group(file: OpenFile, path: str, wanted: Wanted) -> FoundGroup | InOthe
     """
     where = "/" + path.strip("/")
     with NamedDamage(file.source.url, where):
-        root = h5o.open(file.fid, b"/")
         try:
-            found = followed(file.fid, root, where.encode())
+            found = followed(file, file.root()[0], where.encode())
         except KeyError:
             raise _no_group(file, where) from None
         if isinstance(found, InOtherFile):
@@ -102,14 +102,15 @@ def find_group(file: OpenFile, path: str, wanted: Wanted) -> FoundGroup | InOthe
 
 def walked(file: OpenFile, group: FoundObject, path: str, wanted: Wanted) -> FoundGroup:
     """A group and all below it, known by ``path`` to whoever asked."""
-    return _Walk(file, wanted).group(group.object, path, (group.address,))
+    return _Walk(file, wanted).group(group, path, (group.address,))
 
 
 def found_dataset(file: OpenFile, name: str, path: str, found: FoundObject, attributed: bool = True) -> FoundDataset:
     """A dataset under a name; without its attributes where they are not wanted."""
     did, address = found.object, found.address
     assert isinstance(did, h5d.DatasetID)
-    messages = file.header_messages(address)
+    messages = found.messages
+    check_fill_value(file.heap, messages, lambda: encoding_of(did.get_type()))
     attributes = object_attributes(did, path, file, messages) if attributed else ObjectAttributes()
     virtual = is_virtual(did, messages)
     shape = stored_shape(did, messages) if virtual else did.shape
@@ -117,8 +118,8 @@ def found_dataset(file: OpenFile, name: str, path: str, found: FoundObject, attr
 
 
 def _no_group(file: OpenFile, path: str) -> InputError:
-    root = h5o.open(file.fid, b"/")
-    found = _Walk(file, Wanted(goes_on=True)).group(root, "/", (h5o.get_info(root).addr,))
+    root = FoundObject(*file.root())
+    found = _Walk(file, Wanted(goes_on=True)).group(root, "/", (root.address,))
     paths = ", ".join(repr(group.path) for group in found.walk())
     return InputError(
         f"{file.source.url}: there is no group {path!r}; the file has {paths}. Way out: group=one of these"
@@ -132,10 +133,10 @@ class _Walk:
         self.file = file
         self.wanted = wanted
 
-    def group(self, gid: h5g.GroupID, path: str, ancestors: tuple[int, ...]) -> FoundGroup:
-        """``gid`` and all below; ``ancestors`` are the addresses on the way here, where cycles end."""
-        file = self.file
-        messages = file.header_messages(ancestors[-1])
+    def group(self, group: FoundObject, path: str, ancestors: tuple[int, ...]) -> FoundGroup:
+        """``group`` and all below; ``ancestors`` are the addresses on the way here, where cycles end."""
+        file, gid, messages = self.file, group.object, group.messages
+        assert isinstance(gid, h5g.GroupID)
         found = FoundGroup(path, object_attributes(gid, path, file, messages), ancestors)
         for raw_name, kind, target in _links(gid):
             name = text_of(raw_name)
@@ -160,7 +161,7 @@ class _Walk:
         elif isinstance(child.object, h5g.GroupID):
             # H5Oget_info of a dataset reads all of its chunk index, and links tell the address as well
             if child.address not in ancestors:
-                found.groups[name] = self.group(child.object, path, (*ancestors, child.address))
+                found.groups[name] = self.group(child, path, (*ancestors, child.address))
         elif isinstance(child.object, h5d.DatasetID):
             found.datasets.append(found_dataset(self.file, name, path, child))
 
@@ -169,14 +170,15 @@ class _Walk:
     ) -> FoundObject | InOtherFile | None:
         """What is behind a link; ``None`` and a problem noted where that is nothing."""
         if kind == h5l.TYPE_HARD:
-            return FoundObject(h5o.open(gid, raw_name), address)
+            messages = self.file.checked_messages(address, path)
+            return FoundObject(h5o.open(gid, raw_name), address, messages)
         if kind == h5l.TYPE_EXTERNAL:
-            return followed(self.file.fid, gid, raw_name)
+            return followed(self.file, gid, raw_name)
         if kind != h5l.TYPE_SOFT:
             found.problems[path] = f"it is a link of kind {kind}, which only the program that made it can follow"
             return None
         try:
-            return followed(self.file.fid, gid, raw_name)
+            return followed(self.file, gid, raw_name)
         except (KeyError, OSError, RuntimeError) as error:
             if isinstance(error, (ConnectionError, TimeoutError)):
                 raise

@@ -18,6 +18,8 @@ from vz_beam.parsers.hdf5.stored_chunks import ChunkCollector, GridPlaces, Store
 
 _LARGEST_GRID = 2**28
 """Chunks of one grid. Its columns take 16 bytes a chunk, 4 GiB here; such a grid is a mistake or damage."""
+_FREE_GRID = 2**24
+"""Chunks that a grid may have without one of them being stored: their columns take 256 MiB."""
 _HAS_CHUNK_ITER = hasattr(h5d.DatasetID, "chunk_iter")  # h5py 3.8 on HDF5 1.10.10, 1.12.3 or later
 
 
@@ -52,6 +54,15 @@ def check_grid_size(grid: ChunkGrid) -> None:
     """Raise UnsupportedError where there are more chunks than a manifest can hold."""
     if grid.size > _LARGEST_GRID:
         raise UnsupportedError(f"its shape {grid.shape} in chunks of {grid.chunk_shape} makes {grid.size} chunks")
+
+
+def check_columns(grid: ChunkGrid, file_nbytes: int) -> None:
+    """Raise UnsupportedError where a manifest of so many chunks is out of all proportion to the file."""
+    if grid.size > max(_FREE_GRID, file_nbytes):
+        raise UnsupportedError(
+            f"its shape {grid.shape} in chunks of {grid.chunk_shape} makes {grid.size} chunks, and the file has "
+            f"{file_nbytes} bytes: all but a few are missing, or the file is damaged"
+        )
 
 
 def _true_places(did: h5d.DatasetID, places: NDArray[np.int64], grid: ChunkGrid) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from enum import Enum
 from vz_beam.parsers.hdf5.object_header import Message
 
 _LAYOUT = 0x08
-_CHUNKED = 2
+_CHUNKED, _VIRTUAL = 2, 3
 _UNDEFINED = 2**64 - 1
 _EDGES_UNFILTERED, _SINGLE_FILTERED = 0x01, 0x02
 
@@ -58,6 +58,15 @@ def chunked_layout(messages: Sequence[Message]) -> ChunkedLayout | None:
                 return _layout(message.body)
             except (struct.error, IndexError, ValueError):
                 return None
+    return None
+
+
+def virtual_heap_place(messages: Sequence[Message]) -> tuple[int, int] | None:
+    """The collection of the global heap, and the number in it, of the mappings of a virtual dataset."""
+    for message in messages:
+        if message.kind == _LAYOUT and len(message.body) >= 14 and message.body[0] >= 4 and message.body[1] == _VIRTUAL:
+            address, number = struct.unpack_from("<QI", message.body, 2)
+            return None if address == _UNDEFINED else (address, number)
     return None
 
 

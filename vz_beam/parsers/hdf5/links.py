@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from h5py import h5f, h5g, h5l, h5o
+from h5py import h5g, h5l, h5o
 
 from vz_beam.parsers.hdf5.attributes import text_of
+from vz_beam.parsers.hdf5.file import OpenFile
+from vz_beam.parsers.hdf5.object_header import Message
 
 _MOST_LINKS = 16
 """Soft links that may follow each other, as many as libhdf5 follows; more are a circle."""
@@ -17,10 +19,11 @@ _MOST_LINKS = 16
 
 @dataclass(frozen=True, slots=True)
 class FoundObject:
-    """An object of this file, and the address of its header."""
+    """An object of this file, the address of its header, and what stands there as far as that is read here."""
 
     object: object
     address: int
+    messages: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +34,18 @@ class InOtherFile:
     path: str
 
 
-def followed(fid: h5f.FileID, start: h5g.GroupID, path: bytes) -> FoundObject | InOtherFile:
+def followed(file: OpenFile, start: h5g.GroupID, path: bytes) -> FoundObject | InOtherFile:
     """What ``path`` leads to from the group ``start``, or from the root where it is absolute.
 
     Link by link, since libhdf5 would follow links into other files on its own, for a remote file into the wrong ones.
 
     Raises:
         KeyError: nothing is there.
+        HeapDamage: libhdf5 would not come back from opening what is there.
     """
-    root = h5o.open(fid, b"/")
+    root = file.root()
     steps = _steps(path)
-    here, address = (root, 0) if path.startswith(b"/") else (start, 0)
+    here, address, messages = root if path.startswith(b"/") else (start, 0, ())
     links = 0
     while steps:
         step = steps.pop(0)
@@ -59,12 +63,16 @@ def followed(fid: h5f.FileID, start: h5g.GroupID, path: bytes) -> FoundObject | 
             target = here.links.get_val(step)
             steps = [*_steps(target), *steps]
             if target.startswith(b"/"):
-                here, address = root, 0
+                here, address, messages = root
         elif info.type == h5l.TYPE_HARD:
-            here, address = h5o.open(here, step), info.u
+            address, messages = info.u, file.checked_messages(info.u, text_of(path))
+            here = h5o.open(here, step)
         else:
             raise KeyError(f"a link of kind {info.type}, which only the program that made it can follow")
-    return FoundObject(here, address or h5o.get_info(here).addr)
+    if not address:  # of the group where it started
+        address = h5o.get_info(here).addr
+        messages = file.checked_messages(address, text_of(path))
+    return FoundObject(here, address, messages)
 
 
 def _steps(path: bytes) -> list[bytes]:

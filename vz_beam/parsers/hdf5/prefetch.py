@@ -142,11 +142,11 @@ class _Prefetch:
                 self._visit(link.address, steps[1:])
 
     def _attributes(self, messages: Sequence[Message]) -> Walk:
-        attributes = yield from attribute_reading(self.structure, messages, self.size)
-        for attribute in attributes or ():
+        attributes, _ = yield from attribute_reading(self.structure, messages, self.size)
+        for attribute in attributes:
             for address in back_references(attribute):
                 self._visit(address)
-        heaps = {address for attribute in attributes or () for address in heap_addresses(attribute)}
+        heaps = {address for attribute in attributes for address in heap_addresses(attribute)}
         fresh = sorted(heaps - self.seen)
         self.seen |= heaps
         if fresh:

@@ -10,16 +10,27 @@ from dataclasses import dataclass
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FIRST_USER_BLOCK = 512
+_FIRST_WITHOUT_ENTRY = 2
+"""The version of superblocks from which on they have only the address of the root group, not its symbol table entry."""
+_NOWHERE = 2**64 - 1
+_GROUP_ENTRY = 1
+"""The kind of symbol table entry that tells the B-tree and the heap of a group."""
 ADDRESS_BYTES = 8
 """Size of addresses and lengths that is decoded here: that of every file since 1998 but a few test files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Superblock:
-    """What a superblock says: ``start``, the byte where it stands, and ``root``, the address of the root group."""
+    """What a superblock says: ``start``, the byte where it stands, and ``root``, the address of the root group.
+
+    ``root_heap`` is the address of the local heap of the root group, and ``extension`` that of the header of what does
+    not fit into the superblock; ``None`` where the superblock does not say it.
+    """
 
     start: int
     root: int
+    root_heap: int | None = None
+    extension: int | None = None
 
 
 def superblock_start(head: bytes) -> int | None:
@@ -53,6 +64,13 @@ def read_superblock(head: bytes) -> Superblock | None:
         if sizes != bytes((ADDRESS_BYTES, ADDRESS_BYTES)):
             return None
         (root,) = struct.unpack_from("<Q", head, place)
+        root_heap: int | None = None
+        if version < _FIRST_WITHOUT_ENTRY:
+            cached, _, root_heap = struct.unpack_from("<I4xQQ", head, place + ADDRESS_BYTES)
+            root_heap = root_heap if cached == _GROUP_ENTRY else None
+        extension = int.from_bytes(head[place - 2 * ADDRESS_BYTES : place - ADDRESS_BYTES], "little")
     except (struct.error, IndexError):
         return None
-    return Superblock(start, root)
+    if version < _FIRST_WITHOUT_ENTRY or extension == _NOWHERE:
+        return Superblock(start, root, root_heap)
+    return Superblock(start, root, extension=extension)

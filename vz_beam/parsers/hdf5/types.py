@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import h5py
 import numpy as np
 from h5py import h5t
 
@@ -61,6 +62,26 @@ def stored_type(tid: h5t.TypeID) -> StoredType:
         return reader(tid)
     except (TypeError, ValueError, LookupError, NotImplementedError) as error:
         raise UnsupportedError(f"numpy has no type for its values ({error or type(error).__name__})") from error
+
+
+def is_readable(dtype: np.dtype[Any]) -> bool:
+    """Whether libhdf5 and h5py fill arrays of a type that h5py made without writing over their own memory.
+
+    They do not where members of a compound lie over each other, because h5py chose a larger type for one of them; nor
+    where a list is one of references to regions, which h5py takes for pointers (measured with h5py 3.16).
+    """
+    if dtype.subdtype is not None:
+        return is_readable(dtype.subdtype[0])
+    base = h5py.check_vlen_dtype(dtype)
+    if isinstance(base, np.dtype):
+        return h5py.check_ref_dtype(base) is not h5py.RegionReference and is_readable(base)
+    end = 0
+    members = [each[:2] for each in (dtype.fields or {}).values()]
+    for member, offset in sorted(members, key=lambda each: each[1]):
+        if offset < end or not is_readable(member):
+            return False
+        end = offset + member.itemsize
+    return end <= dtype.itemsize
 
 
 def _byte_order(tid: h5t.TypeID, size: int) -> str | None:
@@ -127,15 +148,19 @@ def _compound(tid: h5t.TypeID) -> StoredType:
     position, conversion = 0, ""
     for number in range(tid.get_nmembers()):
         name = _member_name(tid, number)
-        inner = stored_type(tid.get_member_type(number))
+        member = tid.get_member_type(number)
+        inner = stored_type(member)
         if inner.dtype == VARIABLE_STRING:
             raise UnsupportedError(f"its compound values have a member {name!r} of variable length")
         if inner.inner_shape:
             raise UnsupportedError(f"its compound values have a member {name!r} that is an array, as no Zarr struct")
+        if member.dtype.itemsize != member.get_size():
+            # h5py gives the member its new type at its old place, and libhdf5 writes over the others, or further
+            raise UnsupportedError(f"its compound values have a member {name!r} that is another size in numpy")
         if tid.get_member_offset(number) != position:
             conversion = "its compound values have gaps between their members"
         conversion = conversion or inner.conversion
-        position += tid.get_member_type(number).get_size()
+        position += member.get_size()
         members.append((name, inner))
     if position != tid.get_size():
         conversion = "its compound values have gaps between their members"
