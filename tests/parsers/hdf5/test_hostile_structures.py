@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -262,3 +263,18 @@ def test_lists_of_regions_are_not_given_to_h5py(hdf5: Hdf5File) -> None:
     group = hdf5.parse()
     assert group.attributes == {"lists": None}
     assert list(group.arrays) == ["v"]
+
+
+@pytest.mark.parametrize(
+    ("place", "byte"), [(2, 1), (2, 0), (11, 0), (15, 0)], ids=["rank", "none", "chunk", "element"]
+)
+def test_chunks_that_cannot_be_are_found_before_libhdf5_divides_by_them(hdf5: Hdf5File, place: int, byte: int) -> None:
+    with hdf5.write() as file:
+        file.create_dataset("v", data=np.arange(6, dtype="i4"), chunks=(3,))
+    hdf5.checked()
+    data = bytearray(hdf5.path.read_bytes())
+    (layout,) = re.finditer(rb"\x03\x02\x02.{8}\x03\0\0\0\x04\0\0\0", bytes(data), re.DOTALL)
+    data[layout.start() + place] = byte
+    hdf5.path.write_bytes(data)
+    with pytest.raises(FormatError, match=r"'/v': (chunks of|its data layout)"):
+        hdf5.parse()

@@ -101,7 +101,7 @@ class ContentReader:
         """The arrays and groups of ``found``, and of all below."""
         virtual = self._virtual_datasets(found)
         with NamedDamage(self.file.source.url, ""):
-            dimensions = None if self.chains else Dimensions(self.file.fid, found)
+            dimensions = None if self.chains else Dimensions(self.file, found)
         described: dict[str, DescribedDataset] = {}
         self._describe(found, dimensions, virtual, described)
         indexed = {path: (d.dataset, d.index_grid) for path, d in described.items() if d.index_grid is not None}

@@ -6,16 +6,24 @@ dimension scales".
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, count
 
 from h5py import h5a, h5d, h5i, h5o, h5r, h5s
-from h5py.h5f import FileID
 
+from vz_beam.errors import FormatError
+from vz_beam.parsers.hdf5.attribute_messages import attribute_reading
 from vz_beam.parsers.hdf5.attributes import referenced, scale_references, text_of
+from vz_beam.parsers.hdf5.file import OpenFile
 from vz_beam.parsers.hdf5.groups import FoundDataset, FoundGroup
+from vz_beam.parsers.hdf5.index_reading import Structure
+
+_NETCDF_ID = b"_Netcdf4Dimid"
+"""The attribute of netCDF's own scales."""
 
 
 @dataclass(slots=True)
@@ -70,8 +78,8 @@ class DatasetDimensions:
 class Dimensions:
     """The dimensions of all datasets found in a file."""
 
-    def __init__(self, fid: FileID, root: FoundGroup) -> None:
-        self._fid = fid
+    def __init__(self, file: OpenFile, root: FoundGroup) -> None:
+        self._file = file
         self._by_address: dict[int, Scale] = {}
         self._by_number: dict[int, Scale] = {}
         self._by_path: dict[str, list[Scale | None]] = {}
@@ -140,8 +148,7 @@ class Dimensions:
         scales: list[Scale | None] = [None] * len(shape)
         listed = attributes.dimension_list
         if any(isinstance(item, int) and item not in self._by_address for entry in listed or () for item in entry):
-            # some were dropped, or are above the group that was asked for: libhdf5 opens them
-            listed = scale_references(dataset.did)
+            self._open_others(dataset)
         if listed is not None and len(listed) == len(shape):
             scales = [self._chosen(entry) for entry in listed]
         elif attributes.coordinate_ids is not None and len(attributes.coordinate_ids) == len(shape):
@@ -150,6 +157,16 @@ class Dimensions:
             scales[0] = self._by_address.get(dataset.address)
         return scales
 
+    def _open_others(self, dataset: FoundDataset) -> None:
+        """Note the scales of ``dataset`` that were dropped, or are above the group that was asked for."""
+        listed = dataset.attributes.dimension_list or ()
+        for entry, references in zip(listed, scale_references(dataset.did) or (), strict=False):
+            for address, reference in zip(entry, references, strict=False):
+                if isinstance(address, int) and address not in self._by_address:
+                    # a scale that is damaged has no name to give; where it is not dropped, that is told elsewhere
+                    with suppress(FormatError, struct.error, IndexError, ValueError):
+                        self._note_scale_at(address, reference, dataset.path)
+
     def _chosen(self, references: Iterable[int | h5r.Reference]) -> Scale | None:
         """One scale of those attached to a dimension: netCDF's own, else the first."""
         scales = [scale for scale in map(self._target, references) if scale is not None]
@@ -157,18 +174,27 @@ class Dimensions:
 
     def _target(self, reference: int | h5r.Reference) -> Scale | None:
         if isinstance(reference, int):
-            return self._by_address[reference]
-        target = referenced(reference, self._fid)
+            return self._by_address.get(reference)
+        target = referenced(reference, self._file.fid)
         if not isinstance(target, h5d.DatasetID):
             return None
         address = h5o.get_info(target).addr
-        if address not in self._by_address:  # dropped, above the group that was asked for, or without a link
-            name = h5i.get_name(target)
-            if name is None:
-                return None
-            is_netcdf = bool(h5a.exists(target, b"_Netcdf4Dimid"))
+        self._note_target(address, target, h5a.exists(target, _NETCDF_ID))
+        return self._by_address.get(address)
+
+    def _note_scale_at(self, address: int, reference: h5r.Reference, path: str) -> None:
+        messages = self._file.checked_messages(address, path)
+        structure = Structure(self._file.source.url, path)
+        attributes, _ = self._file.follow(attribute_reading(structure, messages, self._file.nbytes))
+        is_netcdf = any(attribute.name == _NETCDF_ID for attribute in attributes)
+        self._note_target(address, referenced(reference, self._file.fid), is_netcdf)
+
+    def _note_target(self, address: int, target: object, is_netcdf: bool) -> None:
+        """Note a scale that is no found dataset; one without a name is none."""
+        name = h5i.get_name(target) if isinstance(target, h5d.DatasetID) else None
+        if name is not None and address not in self._by_address:
+            assert isinstance(target, h5d.DatasetID)
             self._by_address[address] = _scale(target, _last(text_of(name)), is_netcdf)
-        return self._by_address[address]
 
 
 def _scale(did: h5d.DatasetID, name: str, is_netcdf: bool) -> Scale:

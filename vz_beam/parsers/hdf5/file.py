@@ -18,9 +18,9 @@ from vz_beam.parsers.hdf5.dense_check import DENSE, dense_check, dense_places
 from vz_beam.parsers.hdf5.global_heap import GlobalHeap, HeapDamage
 from vz_beam.parsers.hdf5.heap_check import check_mappings
 from vz_beam.parsers.hdf5.index_reading import Reading, Result, Structure, read_together
-from vz_beam.parsers.hdf5.layout_message import virtual_heap_place
+from vz_beam.parsers.hdf5.layout_message import check_chunk_shape, virtual_heap_place
 from vz_beam.parsers.hdf5.local_heap import NAMED_IN_HEAP, check_local_heap, heap_addresses_of
-from vz_beam.parsers.hdf5.object_header import Message, header_messages
+from vz_beam.parsers.hdf5.object_header import HeaderDamage, Message, header_messages
 from vz_beam.parsers.hdf5.prefetch import prefetch_structure
 from vz_beam.parsers.hdf5.superblock import ADDRESS_BYTES, read_superblock
 from vz_beam.storage.block_cache import BlockCache
@@ -139,9 +139,10 @@ class OpenFile:
         """The messages of the object header at ``address``, before libhdf5 opens the object, which is at ``path``.
 
         Raises:
-            HeapDamage, FormatError: libhdf5 would not come back from opening it.
+            HeaderDamage, HeapDamage, FormatError: libhdf5 would not come back from opening it.
         """
         messages = self.header_messages(address)
+        check_chunk_shape(messages)
         kinds = {message.kind for message in messages}
         if not kinds.isdisjoint(NAMED_IN_HEAP):
             for heap in heap_addresses_of(messages):
@@ -302,7 +303,7 @@ def _damage(error: Exception, url: str, path: str) -> VzBeamError:
         )
     if _UNUSUAL in text:
         return UnsupportedError(f"its type is one that libhdf5 refuses: {text}")
-    if isinstance(error, HeapDamage):
+    if isinstance(error, (HeapDamage, HeaderDamage)):
         return FormatError(f"{url}: the file is damaged{where}: {text}. Way out: fetch it again, or leave it out")
     if _TRUNCATED.search(text):
         return TruncatedFileError(

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from vz_beam.parsers.hdf5.object_header import Message
+from vz_beam.parsers.hdf5.object_header import HeaderDamage, Message
 
-_LAYOUT = 0x08
+_DATASPACE, _LAYOUT = 0x01, 0x08
+_ELSEWHERE = 0x02
+"""The flag of a message that only points at another."""
 _CHUNKED, _VIRTUAL = 2, 3
 _UNDEFINED = 2**64 - 1
 _EDGES_UNFILTERED, _SINGLE_FILTERED = 0x01, 0x02
@@ -59,6 +61,27 @@ def chunked_layout(messages: Sequence[Message]) -> ChunkedLayout | None:
             except (struct.error, IndexError, ValueError):
                 return None
     return None
+
+
+def check_chunk_shape(messages: Sequence[Message]) -> None:
+    """Raise where the chunks of a dataset cannot be its own: libhdf5 divides by their lengths when it opens it.
+
+    Raises:
+        HeaderDamage: chunks of no elements, or of other dimensions than the dataset has.
+    """
+    body = next((message.body for message in messages if message.kind == _LAYOUT and len(message.body) > 2), None)
+    if body is None or body[2 if body[0] < 3 else 1] != _CHUNKED:
+        return
+    try:
+        layout = _layout(body)
+    except (struct.error, IndexError, ValueError):
+        raise HeaderDamage("its data layout is none that is known") from None
+    if layout is None:
+        return
+    spaces = [message.body for message in messages if message.kind == _DATASPACE and not message.flags & _ELSEWHERE]
+    rank = spaces[0][1] if spaces and len(spaces[0]) > 1 else None
+    if min(*layout.chunk_shape, layout.element_nbytes, 1) < 1 or rank not in (None, len(layout.chunk_shape)):
+        raise HeaderDamage(f"chunks of {layout.chunk_shape} elements of {layout.element_nbytes} bytes")
 
 
 def virtual_heap_place(messages: Sequence[Message]) -> tuple[int, int] | None:

@@ -21,6 +21,10 @@ Read = Callable[[int, int], bytes]
 """``read(start, stop)``, addresses of the format: bytes from the base address on; short at the end of the file."""
 
 
+class HeaderDamage(ValueError):
+    """Something that stands in a header and cannot be."""
+
+
 class Message(NamedTuple):
     """One message; ``order`` is that of the creation of attributes, 0 where the header does not keep it."""
 
