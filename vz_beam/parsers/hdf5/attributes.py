@@ -64,7 +64,7 @@ def object_attributes(
     loc: DatasetID | h5g.GroupID, path: str, file: OpenFile, messages: tuple[Message, ...]
 ) -> ObjectAttributes:
     """All attributes of ``loc``, the object of ``file`` at ``path``; ``messages`` of its header, if they are known."""
-    fid, heap = file.fid, file.heap
+    heap = file.heap
     in_header, are_all = file.follow(attribute_reading(Structure(file.source.url, path), messages, file.nbytes))
     if not are_all:
         # libhdf5 crashes on records that lead nowhere (measured with HDF5 2.0.0)
@@ -91,19 +91,13 @@ def object_attributes(
             dimension_list = _scale_addresses(attribute, heap) if in_heap else scale_references(loc)
             if dimension_list is not None:
                 continue
-        try:
-            value = _plain_value(attribute, heap)
-        except LookupError:
-            value = attribute_value(_checked(loc, attribute, heap), fid)
-        values[text_of(raw_name)] = value
+        values[text_of(raw_name)] = _value(loc, attribute, file)
     is_scale = values.get("CLASS") == "DIMENSION_SCALE"
     if not is_scale and b"REFERENCE_LIST" in hidden:
-        back_list = _checked(loc, hidden[b"REFERENCE_LIST"], heap)
-        values["REFERENCE_LIST"] = attribute_value(back_list, fid)
+        values["REFERENCE_LIST"] = _value(loc, hidden[b"REFERENCE_LIST"], file)
     coordinate_ids: tuple[int, ...] | None = None
     if dimension_list is None and b"_Netcdf4Coordinates" in hidden:
-        numbers = attribute_value(_checked(loc, hidden[b"_Netcdf4Coordinates"], heap), fid)
-        coordinate_ids = tuple(np.atleast_1d(numbers).tolist())
+        coordinate_ids = tuple(np.atleast_1d(_value(loc, hidden[b"_Netcdf4Coordinates"], file)).tolist())
     is_dimension_only = False
     if is_scale:
         del values["CLASS"]
@@ -118,6 +112,14 @@ def object_attributes(
         dimension_id=dimension_id if isinstance(dimension_id, int) else None,
         coordinate_ids=coordinate_ids,
     )
+
+
+def _value(loc: DatasetID | h5g.GroupID, attribute: HeaderAttribute, file: OpenFile) -> Any:
+    """The value, from the header where that will do."""
+    try:
+        return _plain_value(attribute, file.heap)
+    except LookupError:
+        return attribute_value(_checked(loc, attribute, file.heap), file.fid)
 
 
 def attribute_value(attribute: h5a.AttrID, fid: FileID) -> Any:
