@@ -17,6 +17,7 @@ def run(arguments):
     except KeyboardInterrupt:
         {afterwards}
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
 interrupts.GRACE_SECONDS = 0.2
 inspect_command.run = run
 sys.exit(main(["inspect", "x.nc"]))

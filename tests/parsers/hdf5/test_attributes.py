@@ -57,6 +57,13 @@ def test_not_a_number_stays_one(hdf5: Hdf5File) -> None:
     assert math.isnan(hdf5.parse().attributes["nan"])
 
 
+@pytest.mark.parametrize("shape", [(2**40, 0), (2**62, 2**62, 0)])
+def test_billions_of_empty_rows_are_no_elements(hdf5: Hdf5File, shape: tuple[int, ...]) -> None:
+    with hdf5.write() as file:
+        h5py.h5a.create(file.id, b"rows", h5py.h5t.IEEE_F64LE, h5py.h5s.create_simple(shape))
+    assert hdf5.parse().attributes == {"rows": []}
+
+
 def test_attributes_stand_in_the_order_of_their_creation(hdf5: Hdf5File) -> None:
     names = [f"n{number}" for number in (9, 2, 7, 1, 30, 4, 8, 11, 12, 5)]
     with hdf5.write(track_order=True) as file:
