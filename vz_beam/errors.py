@@ -11,6 +11,7 @@ VzBeamError
 │   └── TruncatedFileError
 ├── UnsupportedError      right bytes that references cannot express
 ├── ManifestError         an operation that a manifest array cannot do (also a ValueError)
+│   └── NeedsValuesError  one that would read data (also a NotImplementedError and a TypeError)
 ├── CombineError
 │   ├── MismatchError     inputs that disagree; carries every disagreement
 │   ├── HolesError        inputs that are absent
@@ -65,6 +66,13 @@ class UnsupportedError(VzBeamError):
 
 class ManifestError(VzBeamError, ValueError):
     """An operation on manifests that cannot be done without touching data."""
+
+
+class NeedsValuesError(ManifestError, NotImplementedError, TypeError):
+    """An operation that would have to read, decode or convert the values of a virtual array.
+
+    What VirtualiZarr raises here is a NotImplementedError or, where numpy finds no implementation, a TypeError.
+    """
 
 
 class CombineError(VzBeamError):

@@ -320,6 +320,11 @@ def chunk_key(index: Iterable[int]) -> str:
     return ".".join(map(str, index)) or "c"
 
 
+def has_missing(manifest: ChunkManifest) -> bool:
+    """Whether some chunk is missing."""
+    return bool((_distinct(manifest.location_ids) == MISSING).any())
+
+
 def _distinct(column: NDArray[Any]) -> NDArray[Any]:
     """The column, or its one element where it is that many times the same: an empty grid may have 1e9 chunks."""
     return column if any(column.strides) or not column.ndim else column[(slice(0, 1),) * column.ndim]
