@@ -88,7 +88,10 @@ def moveaxis(a: ManifestArray, source: int | Sequence[int], destination: int | S
 
 def swapaxes(a: ManifestArray, axis1: int, axis2: int) -> ManifestArray:
     """The array with two axes exchanged."""
-    return moveaxis(a, (axis1, axis2), (axis2, axis1))
+    order = list(range(a.ndim))
+    one, other = normal_axis(axis1, a.ndim), normal_axis(axis2, a.ndim)
+    order[one], order[other] = other, one
+    return with_axes(a, order)
 
 
 def expand_dims(a: ManifestArray, axis: int | Sequence[int]) -> ManifestArray:

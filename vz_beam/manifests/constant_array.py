@@ -25,7 +25,7 @@ class ConstantArray(np.ndarray[Any, np.dtype[Any]]):
         plain = [value.view(np.ndarray) if isinstance(value, ConstantArray) else value for value in inputs]
         return getattr(ufunc, method)(*plain, **kwargs)
 
-    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]  # numpy has overloads
+    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
         """The value in another type, as often."""
         return constant(np.asarray(compact(self)).astype(dtype), self.shape)
 
