@@ -25,7 +25,7 @@ def chunks(tmp_path: Path) -> ChunkFile:
     return ChunkFile(tmp_path / "chunks")
 
 
-def holds(operation: Callable[[Any], Any], *arrays: ManifestArray) -> ManifestArray | None:
+def holds(operation: Callable[[Any], Any], *arrays: Any) -> ManifestArray | None:
     """Applies an operation to virtual and loaded arrays; both results must be the same, or the first refused."""
     argument: Any = arrays[0] if len(arrays) == 1 else list(arrays)
     loaded: Any = values(arrays[0]) if len(arrays) == 1 else [values(array) for array in arrays]

@@ -8,21 +8,22 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import DTypeLike, NDArray
 
-from vz_beam.errors import ManifestError, NeedsValuesError
+from vz_beam.errors import ManifestError, ManifestTypeError, NeedsValuesError
 from vz_beam.manifests.array_functions import ARRAY_FUNCTIONS, elementwise_equal
 from vz_beam.manifests.array_indexing import index_array
 from vz_beam.manifests.axis_order import transpose
 from vz_beam.manifests.chunk_manifest import ChunkManifest
-from vz_beam.manifests.constant_array import constant
+from vz_beam.manifests.constant_array import AssumedArray, constant
 from vz_beam.manifests.fill_choice import check_holds
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.manifests.reshaping import reshape, squeeze
 from vz_beam.manifests.zarr_v3 import from_v3
 
 
-class ManifestArray:
+class ManifestArray(NDArrayOperatorsMixin):
     """A virtual array: metadata, and a manifest that says where the chunks lie.
 
     It has no values: numpy functions that only rearrange chunks work, others raise ``ManifestError``.
@@ -47,7 +48,9 @@ class ManifestArray:
         if isinstance(chunkmanifest, Mapping):
             chunkmanifest = ChunkManifest(chunkmanifest, shape=grid_shape)
         if not isinstance(chunkmanifest, ChunkManifest):
-            raise TypeError(f"a manifest array needs a ChunkManifest or dict, not a {type(chunkmanifest).__name__}")
+            raise ManifestTypeError(
+                f"a manifest array needs a ChunkManifest or dict, not a {type(chunkmanifest).__name__}"
+            )
         if chunkmanifest.grid_shape != grid_shape:
             raise ManifestError(
                 f"the manifest has a grid of {chunkmanifest.grid_shape} chunks, but shape {self.shape} in chunks "
@@ -115,7 +118,7 @@ class ManifestArray:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if ufunc in (np.isnan, np.isnat) and method == "__call__":
-            return constant(False, self.shape)
+            return constant(False, self.shape, AssumedArray)
         if ufunc in (np.equal, np.not_equal) and method == "__call__" and inputs[0] is not self:
             return self == inputs[0] if ufunc is np.equal else self != inputs[0]
         raise NeedsValuesError(
@@ -129,7 +132,9 @@ class ManifestArray:
         (VirtualiZarr makes an array of as many elements.)
         """
         if isinstance(other, str) and self.dtype.kind in "OT":
-            return constant(False, self.shape)  # xarray asks so which texts are missing: references are not looked into
+            return constant(
+                False, self.shape, AssumedArray
+            )  # xarray asks so which texts are missing: references are not looked into
         if not isinstance(other, ManifestArray):
             raise NeedsValuesError(
                 f"a manifest array can be compared with another one, not with a {type(other).__name__}"

@@ -13,7 +13,7 @@ from vz_beam.errors import ManifestError, NeedsValuesError
 from vz_beam.manifests.axis_order import expand_dims, moveaxis, normal_axis, swapaxes, transpose, with_axes
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest, has_missing
 from vz_beam.manifests.chunk_selection import HOLE, AxisPart, SubChunkIndexingError, take, whole_chunks, with_holes
-from vz_beam.manifests.constant_array import compact, constant
+from vz_beam.manifests.constant_array import AssumedArray, compact, constant
 from vz_beam.manifests.fill_choice import check_holds, metadata_with_holes, same_value
 from vz_beam.manifests.reshaping import reshape, squeeze
 
@@ -109,6 +109,10 @@ def where(condition: Any, x: Any = None, y: Any = None) -> ManifestArray:
         ManifestError: a condition that divides a chunk, or a scalar that holes would not show.
     """
     first = x if _is_virtual(x) else y
+    if isinstance(condition, AssumedArray) and not (_is_virtual(x) and _is_virtual(y) and np.all(x == y)):
+        raise NeedsValuesError(
+            "which values are missing is not known without reading data: load the variable, or fill later"
+        )
     some, every = _by_chunk(condition, first.shape, first.metadata.chunk_shape)
     if every.all() or not some.any():
         chosen = x if every.all() else y
@@ -177,8 +181,11 @@ def full_like(a: ManifestArray, fill_value: Any, dtype: Any = None, **_: Any) ->
 
 @_implements(np.isnan)
 def isnan(a: ManifestArray) -> NDArray[np.bool_]:
-    """All ``False``, in the memory of one element: references are not looked into."""
-    return constant(False, a.shape)
+    """All ``False``, which xarray needs to compare arrays: references are not looked into.
+
+    As a condition of :func:`where` the answer is refused, so that ``fillna`` does not do nothing in silence.
+    """
+    return constant(False, a.shape, AssumedArray)
 
 
 @_implements(np.shape)

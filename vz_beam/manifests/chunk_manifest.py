@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vz_beam.errors import ManifestError
+from vz_beam.errors import ManifestError, ManifestTypeError
+from vz_beam.manifests.chunk_entry import ChunkEntry, chunk_index, chunk_key, entry_fields
 
 MISSING = -1
 """Location id of a chunk that is nowhere: it reads as the fill value."""
 INLINED = -2
 """Location id of a chunk whose bytes are in ``ChunkManifest.inlined``."""
-
-
-class ChunkEntry(NamedTuple):
-    """One chunk's place: ``length`` bytes from ``offset`` of the file ``path``, or ``data`` itself."""
-
-    path: str
-    offset: int
-    length: int
-    data: bytes | None = None
 
 
 class ChunkManifest:
@@ -43,7 +35,7 @@ class ChunkManifest:
 
     def __init__(
         self,
-        entries: Mapping[str, Mapping[str, Any]],
+        entries: Mapping[str, Mapping[str, Any] | ChunkEntry],
         shape: tuple[int, ...] | None = None,
         separator: str = ".",
     ) -> None:
@@ -59,7 +51,7 @@ class ChunkManifest:
             ManifestError: keys that are malformed, differ in length or lie outside the grid; entries
                 without path, offset and length.
         """
-        keys = [_chunk_index(key, separator) for key in entries]
+        keys = [chunk_index(key, separator) for key in entries]
         if shape is None:
             if not keys:
                 raise ManifestError("neither entries nor the shape of the chunk grid were given")
@@ -75,11 +67,10 @@ class ChunkManifest:
         numbers: dict[str, int] = {}
         inlined: dict[int, bytes] = {}
         for (text, entry), key in zip(entries.items(), keys, strict=True):
-            path, offset, length = _entry_fields(text, entry)
-            data = entry.get("data")
+            path, offset, length, data = entry_fields(text, entry)
             if data is not None:
                 ids[key] = INLINED
-                inlined[int(np.ravel_multi_index(key, shape)) if shape else 0] = bytes(data)
+                inlined[int(np.ravel_multi_index(key, shape)) if shape else 0] = data
             elif path:
                 ids[key] = numbers.setdefault(path, len(numbers))
                 offsets[key] = offset
@@ -156,7 +147,7 @@ class ChunkManifest:
         """
         columns = (paths, offsets, lengths)
         if not all(isinstance(column, np.ndarray) for column in columns):
-            raise ManifestError("paths, offsets and lengths must be numpy arrays")
+            raise ManifestTypeError("paths, offsets and lengths must be numpy arrays")
         if not paths.shape == offsets.shape == lengths.shape:
             raise ManifestError(f"paths {paths.shape}, offsets {offsets.shape} and lengths {lengths.shape} differ")
         if any(column.dtype.kind not in "iu" for column in (offsets, lengths)):
@@ -240,7 +231,21 @@ class ChunkManifest:
         return self.nrefs
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.dict())
+        return (chunk_key(index) for index in self._indexes())
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            return isinstance(key, str) and self[key] is not None
+        except (KeyError, ManifestError):
+            return False
+
+    def _indexes(self) -> Iterator[tuple[int, ...]]:
+        """The grid positions of the chunks that are not missing, in C order."""
+        if not self.nrefs:
+            return
+        places = np.unravel_index(np.flatnonzero(self.location_ids != MISSING), self.grid_shape or (1,))
+        rows = zip(*(column.tolist() for column in places), strict=True)
+        yield from rows if self.grid_shape else [()]
 
     def __reduce__(self) -> tuple[Any, ...]:
         columns = (self.locations, self.location_ids, self.offsets, self.lengths, dict(self.inlined))
@@ -262,6 +267,8 @@ class ChunkManifest:
 
     def elementwise_eq(self, other: ChunkManifest) -> NDArray[np.bool_]:
         """Which chunks of two manifests of one grid shape are the same, bool[grid_shape]."""
+        if self.grid_shape != other.grid_shape:
+            raise ManifestError(f"manifests of {self.grid_shape} and {other.grid_shape} chunks have no common elements")
         ours = {url: number for number, url in enumerate(self.locations)}
         table = np.array([ours.get(url, -9) for url in other.locations] + [INLINED, MISSING], dtype=np.int32)
         same: NDArray[np.bool_] = (self.location_ids == table[other.location_ids]) & (self.offsets == other.offsets)
@@ -282,21 +289,44 @@ class ChunkManifest:
         return ChunkEntry(self.locations[location], int(self.offsets[index]), int(self.lengths[index]))
 
     def __getitem__(self, key: str) -> ChunkEntry:
-        entry = self.get_entry(_chunk_index(key, "."))
+        """The entry of a key such as ``"0.1"``; KeyError where the chunk is missing or outside the grid.
+
+        (VirtualiZarr gives uninitialised numbers for a missing chunk.)
+        """
+        index = chunk_index(key)
+        inside = len(index) == self.ndim_chunk_grid and all(i < n for i, n in zip(index, self.grid_shape, strict=True))
+        entry = self.get_entry(index) if inside else None
         if entry is None:
             raise KeyError(key)
         return entry
 
+    def iter_refs(self) -> Iterator[tuple[tuple[int, ...], ChunkEntry]]:
+        """Grid position and entry of every chunk that is not missing, inlined ones included."""
+        for index in self._indexes():
+            entry = self.get_entry(index)
+            assert entry is not None
+            yield index, entry
+
+    def iter_nonempty_paths(self) -> Iterator[str]:
+        """Each distinct location that a chunk lies in, once; in VirtualiZarr once for each chunk."""
+        used = np.unique(_distinct(self.location_ids))
+        return (self.locations[number] for number in used.tolist() if number >= 0)
+
+    def keys(self) -> list[str]:
+        """The keys of the chunks that are not missing, in C order."""
+        return list(self)
+
+    def values(self) -> list[ChunkEntry]:
+        """The entries of the chunks that are not missing, in the order of :meth:`keys`."""
+        return [entry for _, entry in self.iter_refs()]
+
+    def items(self) -> list[tuple[str, ChunkEntry]]:
+        """Keys and entries of the chunks that are not missing."""
+        return [(chunk_key(index), entry) for index, entry in self.iter_refs()]
+
     def dict(self) -> dict[str, dict[str, Any]]:
         """Every chunk that is not missing: ``{"0.1": {"path", "offset", "length"[, "data"]}}``."""
-        result = {}
-        for index in zip(*np.nonzero(np.atleast_1d(self.location_ids != MISSING)), strict=True):
-            place = tuple(map(int, index)) if self.location_ids.ndim else ()
-            entry = self.get_entry(place)
-            assert entry is not None
-            fields = {"path": entry.path, "offset": entry.offset, "length": entry.length}
-            result[chunk_key(place)] = fields if entry.data is None else {**fields, "data": entry.data}
-        return result
+        return {key: entry.to_dict() for key, entry in self.items()}
 
     def rename_paths(self, new: str | Callable[[str], str]) -> ChunkManifest:
         """The same chunks in other files: one URL for all, or a function of each distinct URL."""
@@ -309,15 +339,6 @@ class ChunkManifest:
         return ChunkManifest.from_columns(
             tuple(distinct), table[self.location_ids], self.offsets, self.lengths, self.inlined
         )
-
-
-def chunk_key(index: Iterable[int]) -> str:
-    """The key of a chunk: its indexes joined by dots, ``"c"`` for a scalar's.
-
-    >>> chunk_key((0, 12)), chunk_key(())
-    ('0.12', 'c')
-    """
-    return ".".join(map(str, index)) or "c"
 
 
 def has_missing(manifest: ChunkManifest) -> bool:
@@ -334,24 +355,6 @@ def _from_pickle(*columns: Any) -> ChunkManifest:
     manifest = object.__new__(ChunkManifest)
     manifest._fill(*columns)
     return manifest
-
-
-def _chunk_index(key: str, separator: str) -> tuple[int, ...]:
-    if key == "c":
-        return ()
-    parts = key.split(separator)
-    if not all(part.isdecimal() for part in parts):
-        raise ManifestError(f"chunk key {key!r} is not whole numbers joined by {separator!r}")
-    return tuple(map(int, parts))
-
-
-def _entry_fields(key: str, entry: Mapping[str, Any]) -> tuple[str, int, int]:
-    if not {"path", "offset", "length"} <= entry.keys():
-        raise ManifestError(f"chunk {key!r} has the fields {sorted(entry)}, and needs path, offset and length")
-    path, offset, length = entry["path"], int(entry["offset"]), int(entry["length"])
-    if offset < 0 or length < 0:
-        raise ManifestError(f"chunk {key!r} has offset {offset} and length {length}: neither may be negative")
-    return path, offset, length
 
 
 def _factorize(paths: NDArray[Any], names: list[str]) -> NDArray[np.int32]:

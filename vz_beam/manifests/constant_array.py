@@ -19,7 +19,8 @@ class ConstantArray(np.ndarray[Any, np.dtype[Any]]):
         small = [compact(value) for value in inputs]
         same_shape = all(np.ndim(value) == 0 or np.shape(value) == self.shape for value in inputs)
         if method == "__call__" and ufunc.nout == 1 and same_shape and not kwargs:
-            return constant(getattr(ufunc, method)(*small), self.shape)
+            kind = AssumedArray if any(isinstance(value, AssumedArray) for value in inputs) else ConstantArray
+            return constant(ufunc(*small), self.shape, kind)
         if method == "reduce" and ufunc in (np.logical_and, np.logical_or) and self.size and _over_all(self, kwargs):
             return getattr(ufunc, method)(small[0], axis=None)
         plain = [value.view(np.ndarray) if isinstance(value, ConstantArray) else value for value in inputs]
@@ -27,16 +28,20 @@ class ConstantArray(np.ndarray[Any, np.dtype[Any]]):
 
     def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
         """The value in another type, as often."""
-        return constant(np.asarray(compact(self)).astype(dtype), self.shape)
+        return constant(np.asarray(compact(self)).astype(dtype), self.shape, type(self))
 
 
-def constant(value: Any, shape: tuple[int, ...]) -> ConstantArray:
+class AssumedArray(ConstantArray):
+    """An answer that nobody looked up, such as that no value is NaN: good for comparing, and not for choosing by it."""
+
+
+def constant(value: Any, shape: tuple[int, ...], kind: type[ConstantArray] = ConstantArray) -> ConstantArray:
     """``value``, a scalar or an array that is to be repeated, in an array of ``shape``.
 
     >>> bool((constant(True, (10**6, 10**6)) & constant(False, (10**6, 10**6))).any())
     False
     """
-    return np.broadcast_to(np.asarray(value), shape).view(ConstantArray)
+    return np.broadcast_to(np.asarray(value), shape).view(kind)
 
 
 def compact(array: Any) -> Any:
