@@ -35,7 +35,8 @@ class ChunkEntry(_Fields):
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are set, by name."""
-        return {name: self[name] for name in self.keys()}
+        fields: dict[str, Any] = {"path": self.path, "offset": self.offset, "length": self.length}
+        return fields if self.data is None else {**fields, "data": self.data}
 
     @staticmethod
     def with_validation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -231,21 +232,17 @@ class ChunkManifest:
         return self.nrefs
 
     def __iter__(self) -> Iterator[str]:
-        return (chunk_key(index) for index in self._indexes())
+        texts = map(".".join, itertools.product(*(map(str, range(n)) for n in self.grid_shape)))
+        if not self.nrefs:
+            return iter(())
+        present = (self.location_ids != MISSING).ravel().tolist()
+        return itertools.compress(texts if self.grid_shape else (chunk_key(()),), present)
 
     def __contains__(self, key: object) -> bool:
         try:
             return isinstance(key, str) and self[key] is not None
         except (KeyError, ManifestError):
             return False
-
-    def _indexes(self) -> Iterator[tuple[int, ...]]:
-        """The grid positions of the chunks that are not missing, in C order."""
-        if not self.nrefs:
-            return
-        places = np.unravel_index(np.flatnonzero(self.location_ids != MISSING), self.grid_shape or (1,))
-        rows = zip(*(column.tolist() for column in places), strict=True)
-        yield from rows if self.grid_shape else [()]
 
     def __reduce__(self) -> tuple[Any, ...]:
         columns = (self.locations, self.location_ids, self.offsets, self.lengths, dict(self.inlined))
@@ -302,10 +299,19 @@ class ChunkManifest:
 
     def iter_refs(self) -> Iterator[tuple[tuple[int, ...], ChunkEntry]]:
         """Grid position and entry of every chunk that is not missing, inlined ones included."""
-        for index in self._indexes():
-            entry = self.get_entry(index)
-            assert entry is not None
-            yield index, entry
+        if not self.nrefs:
+            return
+        numbers = np.flatnonzero(self.location_ids != MISSING)
+        columns = (self.location_ids, self.offsets, self.lengths)
+        rows = zip(*(column.ravel()[numbers].tolist() for column in columns), strict=True)
+        places = zip(*(axis.tolist() for axis in np.unravel_index(numbers, self.grid_shape or (1,))), strict=True)
+        indexes = places if self.grid_shape else [()]
+        for number, index, (location, offset, length) in zip(numbers.tolist(), indexes, rows, strict=True):
+            if location == INLINED:
+                data = self.inlined[number]
+                yield index, ChunkEntry("", 0, len(data), data)
+            else:
+                yield index, ChunkEntry(self.locations[location], offset, length)
 
     def iter_nonempty_paths(self) -> Iterator[str]:
         """Each distinct location that a chunk lies in, once; in VirtualiZarr once for each chunk."""
@@ -322,11 +328,11 @@ class ChunkManifest:
 
     def items(self) -> list[tuple[str, ChunkEntry]]:
         """Keys and entries of the chunks that are not missing."""
-        return [(chunk_key(index), entry) for index, entry in self.iter_refs()]
+        return list(zip(self, self.values(), strict=True))
 
     def dict(self) -> dict[str, dict[str, Any]]:
         """Every chunk that is not missing: ``{"0.1": {"path", "offset", "length"[, "data"]}}``."""
-        return {key: entry.to_dict() for key, entry in self.items()}
+        return {key: entry.to_dict() for key, entry in zip(self, self.values(), strict=True)}
 
     def rename_paths(self, new: str | Callable[[str], str]) -> ChunkManifest:
         """The same chunks in other files: one URL for all, or a function of each distinct URL."""
@@ -363,11 +369,10 @@ def _factorize(paths: NDArray[Any], names: list[str]) -> NDArray[np.int32]:
     if flat.size == 0:
         return np.empty(0, np.int32)
     starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
-    numbers: dict[str, int] = {"": MISSING}
-    ids = np.empty(len(starts), np.int32)
-    for position, path in enumerate(flat[starts].tolist()):
-        if path not in numbers:
-            numbers[path] = len(names)
-            names.append(path)
-        ids[position] = numbers[path]
-    return np.repeat(ids, np.diff(np.append(starts, flat.size)))
+    runs = 2 * len(starts) < flat.size  # taking texts out of an array costs more than reading some of them twice
+    texts = (flat[starts] if runs else flat).tolist()
+    numbers = {path: number for number, path in enumerate(path for path in dict.fromkeys(texts) if path)}
+    names.extend(numbers)
+    numbers[""] = MISSING
+    ids = np.fromiter(map(numbers.__getitem__, texts), np.int32, len(texts))
+    return ids if not runs else np.repeat(ids, np.diff(np.append(starts, flat.size)))
