@@ -113,6 +113,16 @@ def stored_order(metadata: ArrayMetadata) -> tuple[int, ...]:
     return tuple(order)
 
 
+def is_fortran_order(metadata: ArrayMetadata) -> bool:
+    """Whether a chunk's bytes hold the first axis fastest and the last one slowest.
+
+    >>> is_fortran_order(ArrayMetadata((4, 6), np.dtype("f4"), (2, 3), codecs=(Codec("transpose", {"order": [1, 0]}),)))
+    True
+    """
+    order = [axis for axis in stored_order(metadata) if metadata.chunk_shape[axis] > 1]
+    return len(order) > 1 and order == sorted(order, reverse=True)
+
+
 def without_transpose(metadata: ArrayMetadata) -> tuple[Codec, ...]:
     """The codecs after those that :func:`stored_order` tells of."""
     return metadata.codecs[_leading(metadata) :]
