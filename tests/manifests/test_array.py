@@ -68,6 +68,11 @@ def test_arrays_that_differ_are_not_joined(other: ManifestArray, word: str) -> N
         np.concatenate([first, other])
 
 
+def test_codecs_may_differ_in_what_decoding_does_not_need() -> None:
+    fast, small = (array(codecs=(Codec("numcodecs.zlib", {"level": level}),)) for level in (1, 9))
+    assert np.concatenate([fast, small]).shape == (8, 6)
+
+
 def test_fill_values_may_differ_where_one_is_never_shown() -> None:
     holes = [array(fill_value=np.int32(fill)).with_fill_value_only(fill) for fill in (7, 8)]
     joined: Any = np.concatenate([array(fill_value=np.int32(3)), holes[0]])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import DTypeLike, NDArray
 
@@ -21,6 +20,9 @@ from vz_beam.manifests.fill_choice import check_holds
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.manifests.reshaping import reshape, squeeze
 from vz_beam.manifests.zarr_v3 import from_v3
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class ManifestArray(NDArrayOperatorsMixin):
@@ -195,6 +197,8 @@ class ManifestArray(NDArrayOperatorsMixin):
         names = self.metadata.dimension_names
         if names is None and self.ndim:
             raise ManifestError(f"an array of {self.ndim} dimensions has no names for them: set dimension_names")
+        import xarray as xr  # here, since parsers that only look at a file make do without it
+
         return xr.Variable(names or (), self, dict(self.metadata.attributes))
 
     def rename_paths(self, new: str | Callable[[str], str]) -> ManifestArray:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from vz_beam.errors import ManifestError, ManifestTypeError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.metadata import Attributes
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
@@ -82,6 +83,8 @@ class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
         Raises:
             ManifestError: an array with dimensions and no names for them.
         """
+        import xarray as xr  # here, as in ManifestArray.to_virtual_variable
+
         variables = {name: array.to_virtual_variable() for name, array in self.arrays.items()}
         named = str(self.attributes.get("coordinates", "")).split()
         coordinates = {name: v for name, v in variables.items() if v.dims == (name,) or name in named}
@@ -95,6 +98,8 @@ class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
 
     def to_virtual_datatree(self) -> xr.DataTree:
         """This group and all below it as a tree."""
+        import xarray as xr
+
         return xr.DataTree.from_dict({f"/{path}": dataset for path, dataset in self.to_virtual_datasets().items()})
 
     def walk(self, path: str = "") -> Iterator[tuple[str, ManifestGroup]]:
