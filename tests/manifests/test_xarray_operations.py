@@ -116,6 +116,20 @@ def test_holes_of_floats_read_as_not_a_number(stored: ManifestArray) -> None:
     assert np.isnan(values(reindexed.v.data)[:2]).all()
 
 
+def test_holes_are_missing_data_in_the_written_store(stored: ManifestArray) -> None:
+    floats = ManifestArray(replace(stored.metadata, dtype=np.dtype("f4"), fill_value=np.float32(0)), stored.manifest)
+    for virtual in (dataset(stored, _FillValue=np.int32(-999)), dataset(floats)):
+        references: Any = virtual.reindex(t=[-2, -1, 4, 5]).vz.to_kerchunk()
+        with xr.open_dataset(references, engine="kerchunk") as opened:
+            assert np.isnan(opened.v.values).tolist() == [[True] * 4] * 2 + [[False] * 4] * 2
+
+
+def test_a_variable_that_one_dataset_lacks_is_missing_there(stored: ManifestArray) -> None:
+    both = dataset(stored, _FillValue=np.int32(-999)).assign(w=(("t", "x"), stored, {"_FillValue": np.int32(-999)}))
+    joined = xr.concat([both, both.drop_vars("w").assign_coords(t=both.t + 6)], dim="t")
+    np.testing.assert_array_equal(values(joined.w.data), [*values(stored), *np.full((6, 4), -999)])
+
+
 def test_holes_that_would_read_as_another_value_are_refused(chunks: ChunkFile, stored: ManifestArray) -> None:
     with pytest.raises(ManifestError, match=r"reindexing along \['t'\].*int32.*missing data.*name a fill_value"):
         dataset(stored).reindex(t=[-2, -1, 4, 5])

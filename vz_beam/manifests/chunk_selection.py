@@ -135,6 +135,8 @@ def _cut(
     lengths: NDArray[Any],
 ) -> tuple[NDArray[np.uint64], NDArray[Any]]:
     """Offsets and lengths of parts of chunks."""
+    if (ids == MISSING).all():
+        return offsets, lengths
     check_bytes_are_elements(old)
     here = ids >= 0
     if not here.any():
