@@ -53,11 +53,12 @@ def concatenate(arrays: Sequence[ManifestArray], axis: int | None = 0) -> Manife
     axis = normal_axis(axis, first.ndim)
     for number, array in enumerate(arrays):
         if _without(array.shape, axis) != _without(first.shape, axis):
-            raise ManifestError(f"shapes {first.shape} and {array.shape} differ off axis {axis}")
+            raise ManifestError(f"shapes {first.shape} and {array.shape} differ off axis {axis}{_files(first, array)}")
         if number < len(arrays) - 1 and array.metadata.chunk_grid.is_partial(axis):
             raise ManifestError(
-                f"array {number} has {array.shape[axis]} elements along axis {axis}, not a multiple of its chunk "
-                f"length {array.metadata.chunk_shape[axis]}: a partial chunk is legal at the very end only"
+                f"array {number}{_files(array)} has {array.shape[axis]} elements along axis {axis}, not a multiple of "
+                f"its chunk length {array.metadata.chunk_shape[axis]}: a partial chunk is legal at the very end only. "
+                "Chunks of uncompressed arrays can be cut to a length that divides it (rechunked())"
             )
     shape = (*first.shape[:axis], sum(array.shape[axis] for array in arrays), *first.shape[axis + 1 :])
     return _assemble(arrays, shape, first.metadata.chunk_shape, lambda cut: np.concatenate(cut, axis=axis))
@@ -71,7 +72,9 @@ def stack(arrays: Sequence[ManifestArray], axis: int = 0) -> ManifestArray:
     axis = normal_axis(axis, first.ndim + 1)
     for array in arrays:
         if array.shape != first.shape:
-            raise ManifestError(f"arrays to stack differ in shape: {first.shape} and {array.shape}")
+            raise ManifestError(
+                f"arrays to stack differ in shape: {first.shape} and {array.shape}{_files(first, array)}"
+            )
     stacked: ManifestArray = concatenate([expand_dims(array, axis) for array in arrays], axis)
     return stacked
 
@@ -296,9 +299,9 @@ def _plain(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else "NaN" if value != value else value
 
 
-def _files(one: ManifestArray, other: ManifestArray) -> str:
-    names = [array.manifest.locations[0] for array in (one, other) if array.manifest.locations]
-    return f" (in {' and '.join(names)})" if len(names) == 2 else ""
+def _files(*arrays: ManifestArray) -> str:
+    names = [array.manifest.locations[0] if array.manifest.locations else "no file" for array in arrays]
+    return f" (in {' and '.join(names)})"
 
 
 def _assemble(

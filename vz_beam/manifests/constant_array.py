@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vz_beam.errors import NeedsValuesError
+
 
 class ConstantArray(np.ndarray[Any, np.dtype[Any]]):
     """A numpy array that repeats one value; ufuncs of such arrays give such arrays, so ``a == b`` costs nothing.
@@ -19,8 +21,14 @@ class ConstantArray(np.ndarray[Any, np.dtype[Any]]):
         small = [compact(value) for value in inputs]
         same_shape = all(np.ndim(value) == 0 or np.shape(value) == self.shape for value in inputs)
         if method == "__call__" and ufunc.nout == 1 and same_shape and not kwargs:
-            kind = AssumedArray if any(isinstance(value, AssumedArray) for value in inputs) else ConstantArray
+            assumed = all(isinstance(value, AssumedArray) or np.ndim(value) == 0 for value in inputs)
+            kind = AssumedArray if assumed else ConstantArray
             return constant(ufunc(*small), self.shape, kind)
+        if method == "reduce" and isinstance(self, AssumedArray):
+            raise NeedsValuesError(
+                "which values are missing is not known without reading data: load the variable, or ask after opening "
+                "the written store"
+            )
         if method == "reduce" and ufunc in (np.logical_and, np.logical_or) and self.size and _over_all(self, kwargs):
             return getattr(ufunc, method)(small[0], axis=None)
         plain = [value.view(np.ndarray) if isinstance(value, ConstantArray) else value for value in inputs]
@@ -32,7 +40,10 @@ class ConstantArray(np.ndarray[Any, np.dtype[Any]]):
 
 
 class AssumedArray(ConstantArray):
-    """An answer that nobody looked up, such as that no value is NaN: good for comparing, and not for choosing by it."""
+    """An answer that nobody looked up, such as that no value is NaN: good for comparing arrays, and nothing else.
+
+    Beside a known answer it does not count; alone it can be neither counted nor chosen by.
+    """
 
 
 def constant(value: Any, shape: tuple[int, ...], kind: type[ConstantArray] = ConstantArray) -> ConstantArray:
