@@ -10,7 +10,10 @@ VzBeamError
 ├── FormatError           bytes that are not what their format promises
 │   └── TruncatedFileError
 ├── UnsupportedError      right bytes that references cannot express
+│   └── UnsupportedGridError  a chunk grid that is not regular (also a NotImplementedError)
 ├── ManifestError         an operation that a manifest array cannot do (also a ValueError)
+│   ├── ManifestTypeError an argument of a wrong type (also a TypeError)
+│   └── NeedsValuesError  one that would read data (also a NotImplementedError and a TypeError)
 ├── CombineError
 │   ├── MismatchError     inputs that disagree; carries every disagreement
 │   ├── HolesError        inputs that are absent
@@ -63,8 +66,23 @@ class UnsupportedError(VzBeamError):
     """Something that is right in its file, and that references cannot express."""
 
 
+class UnsupportedGridError(UnsupportedError, NotImplementedError):
+    """A chunk grid other than the regular one."""
+
+
 class ManifestError(VzBeamError, ValueError):
     """An operation on manifests that cannot be done without touching data."""
+
+
+class ManifestTypeError(ManifestError, TypeError):
+    """An argument of a wrong type."""
+
+
+class NeedsValuesError(ManifestError, NotImplementedError, TypeError):
+    """An operation that would have to read, decode or convert the values of a virtual array.
+
+    What VirtualiZarr raises here is a NotImplementedError or, where numpy finds no implementation, a TypeError.
+    """
 
 
 class CombineError(VzBeamError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vz_beam.errors import ManifestError
-from vz_beam.manifests import ChunkGrid, ChunkManifest
+from vz_beam.manifests import ChunkEntry, ChunkGrid, ChunkManifest
 from vz_beam.manifests.chunk_manifest import MISSING
 
 ENTRIES = {
@@ -102,3 +103,75 @@ def test_arrays_of_paths_are_stored_once_a_path() -> None:
 def test_entries_that_cannot_be_are_refused(entries: dict, shape: object, word: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(ManifestError, match=word):
         ChunkManifest(entries, shape=shape)  # type: ignore[arg-type]
+
+
+def test_a_manifest_is_walked_like_a_dict_without_its_missing_chunks() -> None:
+    manifest = ChunkManifest({**ENTRIES, "1.0": {"path": "", "offset": 0, "length": 2, "data": b"xy"}}, shape=(2, 3))
+    assert list(manifest) == manifest.keys() == ["0.0", "1.0", "1.1"]
+    assert manifest.values() == [manifest[key] for key in manifest]
+    assert manifest.items() == list(zip(manifest.keys(), manifest.values(), strict=True))
+    assert dict(manifest.iter_refs())[1, 0] == ChunkEntry("", 0, 2, b"xy")
+    assert list(manifest.iter_nonempty_paths()) == ["s3://b/a", "s3://b/b"]
+    assert manifest["1.1"]["path"] == manifest["1.1"].path == manifest["1.1"][0] == "s3://b/b"
+    assert ChunkManifest(dict(manifest.items()), shape=(2, 3)) == manifest
+    assert "1.1" in manifest
+    for key in ("0.1", "9.9", "0", "c"):
+        assert key not in manifest
+        with pytest.raises(KeyError):
+            manifest[key]
+    huge = ChunkManifest.empty((10**6, 10**6))
+    assert not list(huge.iter_refs())
+    assert not huge.keys()
+    assert ChunkManifest.single((), "a", 1, 2).items() == [("c", ChunkEntry("a", 1, 2))]
+
+
+def test_manifests_of_other_grids_are_unequal_and_have_no_common_elements() -> None:
+    assert ChunkManifest.empty((2,)) != ChunkManifest.empty((2, 1))
+    with pytest.raises(ManifestError, match="no common elements"):
+        ChunkManifest.empty((2,)).elementwise_eq(ChunkManifest.empty((3,)))
+
+
+def test_entries_are_checked_and_paths_become_urls() -> None:
+    def made(path: str = "s3://b/a", offset: object = 1, length: object = 2, **options: object) -> dict[str, object]:
+        return ChunkEntry.with_validation(path=path, offset=offset, length=length, **options)  # type: ignore[arg-type]
+
+    assert made() == {"path": "s3://b/a", "offset": 1, "length": 2}
+    assert made("/a b.nc")["path"] == "file:///a b.nc"
+    assert made("a.nc", fs_root="/d/")["path"] == made("./a.nc", fs_root="file:///d")["path"] == "file:///d/a.nc"
+    assert made(offset=np.int64(3), inlined_data=b"x") == {"path": "s3://b/a", "offset": 3, "length": 2, "data": b"x"}
+    with pytest.raises(ValueError, match="fs_root"):
+        made("a.nc")
+    with pytest.raises(ValueError, match="length is -1"):
+        made(length=-1)
+    with pytest.raises(TypeError, match=r"offset is 1\.5"):
+        made(offset=1.5)
+
+
+def test_columns_of_wrong_types_are_type_errors() -> None:
+    numbers = np.zeros(1, np.uint64)
+    with pytest.raises(TypeError, match="numpy arrays"):
+        ChunkManifest.from_arrays(paths=["a"], offsets=numbers, lengths=numbers)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="differ"):
+        ChunkManifest.from_arrays(paths=np.array(["a", "b"]), offsets=numbers, lengths=numbers)
+    with pytest.raises(ValueError, match="integers"):
+        ChunkManifest.from_arrays(paths=np.array(["a"]), offsets=numbers.astype("f8"), lengths=numbers)
+
+
+def test_paths_that_alternate_are_stored_once_each() -> None:
+    paths = np.array(["b", "a", "", "b", "a", "", "b"], dtype=np.dtypes.StringDType())
+    numbers = np.arange(7, dtype=np.uint64)
+    manifest = ChunkManifest.from_arrays(paths=paths, offsets=numbers, lengths=numbers)
+    assert manifest.locations == ("b", "a")
+    assert manifest.location_ids.tolist() == [0, 1, MISSING, 0, 1, MISSING, 0]
+
+
+def test_many_references_are_made_and_pickled_in_little_memory() -> None:
+    count = 100_000
+    paths = np.repeat(np.array([f"s3://bucket/{n:06}.nc" for n in range(100)], dtype=np.dtypes.StringDType()), 1000)
+    numbers = np.arange(count, dtype=np.uint64)
+    tracemalloc.start()
+    manifest = ChunkManifest.from_arrays(paths=paths, offsets=numbers, lengths=numbers)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60 * count
+    assert len(pickle.dumps(manifest)) < 20 * count

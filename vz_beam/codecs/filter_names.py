@@ -5,16 +5,30 @@ Source: the HDF Group's list of registered filter plugins.
 
 from __future__ import annotations
 
-HDF5_FILTER = "vz_beam.hdf5_filter"
-"""The codec's name in Zarr v2 and v3."""
+from vz_beam.manifests.decoding import BITSHUFFLE, BLOSC2, HDF5_FILTER, LZ4, SZIP
+
+__all__ = [
+    "ALSO_IN_HDF5PLUGIN",
+    "BITSHUFFLE",
+    "BLOSC2",
+    "DECODED_HERE",
+    "FILTER_NAMES",
+    "HDF5_FILTER",
+    "HTJ2K",
+    "IN_HDF5PLUGIN",
+    "IN_LIBHDF5",
+    "LZ4",
+    "NBIT",
+    "SCALEOFFSET",
+    "SHUFFLE",
+    "SZIP",
+    "ZFP",
+]
+
 SHUFFLE = 2
-SZIP = 4
 NBIT = 5
 SCALEOFFSET = 6
-LZ4 = 32004
-BITSHUFFLE = 32008
 ZFP = 32013
-BLOSC2 = 32026
 HTJ2K = 32033
 
 DECODED_HERE = {SHUFFLE: "shuffle", LZ4: "LZ4", BITSHUFFLE: "bitshuffle"}

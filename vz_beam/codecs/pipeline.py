@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numcodecs.registry
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from vz_beam.codecs.hdf5_filter import Hdf5FilterV2
 from vz_beam.codecs.lzf import LzfV2
 from vz_beam.errors import UnsupportedError
+from vz_beam.manifests.axis_order import stored_order, without_transpose
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
 from vz_beam.manifests.zarr_v2 import array_filters, stored_dtype
 from vz_beam.manifests.zarr_v3 import ARRAY_TO_ARRAY
@@ -28,8 +30,10 @@ def encode_chunk(metadata: ArrayMetadata, array: NDArray[Any]) -> bytes:
         metadata: of the array.
         array: metadata.dtype[at most chunk_shape].
     """
+    order = stored_order(metadata)
+    array = _padded(metadata, array).transpose(order)
+    metadata = _stored(metadata)
     _check_bytes_only(metadata)
-    array = _padded(metadata, array)
     strings = metadata.serializer is not None
     data: Any
     if strings:
@@ -47,6 +51,8 @@ def decode_chunk(metadata: ArrayMetadata, data: bytes) -> NDArray[Any]:
     Raises:
         UnsupportedError: codecs that do not act on bytes.
     """
+    order = stored_order(metadata)
+    metadata = _stored(metadata)
     _check_bytes_only(metadata)
     strings = metadata.serializer is not None
     decoded: Any = data
@@ -54,10 +60,19 @@ def decode_chunk(metadata: ArrayMetadata, data: bytes) -> NDArray[Any]:
         decoded = numcodecs.registry.get_codec(configuration).decode(decoded)
     if strings:
         texts: NDArray[Any] = VLenUTF8().decode(ensure_bytes(decoded))
-        return texts.astype(metadata.dtype).reshape(metadata.chunk_shape)
+        return texts.astype(metadata.dtype).reshape(metadata.chunk_shape).transpose(np.argsort(order))
     values: NDArray[Any] = np.frombuffer(ensure_bytes(decoded), dtype=stored_dtype(metadata))
     # A copy where the order is native too, so that the values can be changed.
-    return values.astype(metadata.dtype).reshape(metadata.chunk_shape)
+    return values.astype(metadata.dtype).reshape(metadata.chunk_shape).transpose(np.argsort(order))
+
+
+def _stored(metadata: ArrayMetadata) -> ArrayMetadata:
+    """The metadata of the array with its axes as the bytes hold them, which needs no ``transpose``."""
+    codecs = without_transpose(metadata)
+    if codecs == metadata.codecs:
+        return metadata
+    chunk_shape = tuple(metadata.chunk_shape[axis] for axis in stored_order(metadata))
+    return replace(metadata.with_shape(chunk_shape, chunk_shape), codecs=codecs)
 
 
 def _check_bytes_only(metadata: ArrayMetadata) -> None:

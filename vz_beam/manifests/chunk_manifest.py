@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vz_beam.errors import ManifestError
+from vz_beam.errors import ManifestError, ManifestTypeError
+from vz_beam.manifests.chunk_entry import ChunkEntry, chunk_index, chunk_key, entry_fields
 
 MISSING = -1
 """Location id of a chunk that is nowhere: it reads as the fill value."""
 INLINED = -2
 """Location id of a chunk whose bytes are in ``ChunkManifest.inlined``."""
-
-
-class ChunkEntry(NamedTuple):
-    """One chunk's place: ``length`` bytes from ``offset`` of the file ``path``, or ``data`` itself."""
-
-    path: str
-    offset: int
-    length: int
-    data: bytes | None = None
 
 
 class ChunkManifest:
@@ -43,7 +36,7 @@ class ChunkManifest:
 
     def __init__(
         self,
-        entries: Mapping[str, Mapping[str, Any]],
+        entries: Mapping[str, Mapping[str, Any] | ChunkEntry],
         shape: tuple[int, ...] | None = None,
         separator: str = ".",
     ) -> None:
@@ -59,7 +52,7 @@ class ChunkManifest:
             ManifestError: keys that are malformed, differ in length or lie outside the grid; entries
                 without path, offset and length.
         """
-        keys = [_chunk_index(key, separator) for key in entries]
+        keys = [chunk_index(key, separator) for key in entries]
         if shape is None:
             if not keys:
                 raise ManifestError("neither entries nor the shape of the chunk grid were given")
@@ -75,11 +68,10 @@ class ChunkManifest:
         numbers: dict[str, int] = {}
         inlined: dict[int, bytes] = {}
         for (text, entry), key in zip(entries.items(), keys, strict=True):
-            path, offset, length = _entry_fields(text, entry)
-            data = entry.get("data")
+            path, offset, length, data = entry_fields(text, entry)
             if data is not None:
                 ids[key] = INLINED
-                inlined[int(np.ravel_multi_index(key, shape)) if shape else 0] = bytes(data)
+                inlined[int(np.ravel_multi_index(key, shape)) if shape else 0] = data
             elif path:
                 ids[key] = numbers.setdefault(path, len(numbers))
                 offsets[key] = offset
@@ -156,7 +148,7 @@ class ChunkManifest:
         """
         columns = (paths, offsets, lengths)
         if not all(isinstance(column, np.ndarray) for column in columns):
-            raise ManifestError("paths, offsets and lengths must be numpy arrays")
+            raise ManifestTypeError("paths, offsets and lengths must be numpy arrays")
         if not paths.shape == offsets.shape == lengths.shape:
             raise ManifestError(f"paths {paths.shape}, offsets {offsets.shape} and lengths {lengths.shape} differ")
         if any(column.dtype.kind not in "iu" for column in (offsets, lengths)):
@@ -240,7 +232,17 @@ class ChunkManifest:
         return self.nrefs
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.dict())
+        texts = map(".".join, itertools.product(*(map(str, range(n)) for n in self.grid_shape)))
+        if not self.nrefs:
+            return iter(())
+        present = (self.location_ids != MISSING).ravel().tolist()
+        return itertools.compress(texts if self.grid_shape else (chunk_key(()),), present)
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            return isinstance(key, str) and self[key] is not None
+        except (KeyError, ManifestError):
+            return False
 
     def __reduce__(self) -> tuple[Any, ...]:
         columns = (self.locations, self.location_ids, self.offsets, self.lengths, dict(self.inlined))
@@ -262,6 +264,8 @@ class ChunkManifest:
 
     def elementwise_eq(self, other: ChunkManifest) -> NDArray[np.bool_]:
         """Which chunks of two manifests of one grid shape are the same, bool[grid_shape]."""
+        if self.grid_shape != other.grid_shape:
+            raise ManifestError(f"manifests of {self.grid_shape} and {other.grid_shape} chunks have no common elements")
         ours = {url: number for number, url in enumerate(self.locations)}
         table = np.array([ours.get(url, -9) for url in other.locations] + [INLINED, MISSING], dtype=np.int32)
         same: NDArray[np.bool_] = (self.location_ids == table[other.location_ids]) & (self.offsets == other.offsets)
@@ -282,21 +286,53 @@ class ChunkManifest:
         return ChunkEntry(self.locations[location], int(self.offsets[index]), int(self.lengths[index]))
 
     def __getitem__(self, key: str) -> ChunkEntry:
-        entry = self.get_entry(_chunk_index(key, "."))
+        """The entry of a key such as ``"0.1"``; KeyError where the chunk is missing or outside the grid.
+
+        (VirtualiZarr gives uninitialised numbers for a missing chunk.)
+        """
+        index = chunk_index(key)
+        inside = len(index) == self.ndim_chunk_grid and all(i < n for i, n in zip(index, self.grid_shape, strict=True))
+        entry = self.get_entry(index) if inside else None
         if entry is None:
             raise KeyError(key)
         return entry
 
+    def iter_refs(self) -> Iterator[tuple[tuple[int, ...], ChunkEntry]]:
+        """Grid position and entry of every chunk that is not missing, inlined ones included."""
+        if not self.nrefs:
+            return
+        numbers = np.flatnonzero(self.location_ids != MISSING)
+        columns = (self.location_ids, self.offsets, self.lengths)
+        rows = zip(*(column.ravel()[numbers].tolist() for column in columns), strict=True)
+        places = zip(*(axis.tolist() for axis in np.unravel_index(numbers, self.grid_shape or (1,))), strict=True)
+        indexes = places if self.grid_shape else [()]
+        for number, index, (location, offset, length) in zip(numbers.tolist(), indexes, rows, strict=True):
+            if location == INLINED:
+                data = self.inlined[number]
+                yield index, ChunkEntry("", 0, len(data), data)
+            else:
+                yield index, ChunkEntry(self.locations[location], offset, length)
+
+    def iter_nonempty_paths(self) -> Iterator[str]:
+        """Each distinct location that a chunk lies in, once; in VirtualiZarr once for each chunk."""
+        used = np.unique(_distinct(self.location_ids))
+        return (self.locations[number] for number in used.tolist() if number >= 0)
+
+    def keys(self) -> list[str]:
+        """The keys of the chunks that are not missing, in C order."""
+        return list(self)
+
+    def values(self) -> list[ChunkEntry]:
+        """The entries of the chunks that are not missing, in the order of :meth:`keys`."""
+        return [entry for _, entry in self.iter_refs()]
+
+    def items(self) -> list[tuple[str, ChunkEntry]]:
+        """Keys and entries of the chunks that are not missing."""
+        return list(zip(self, self.values(), strict=True))
+
     def dict(self) -> dict[str, dict[str, Any]]:
         """Every chunk that is not missing: ``{"0.1": {"path", "offset", "length"[, "data"]}}``."""
-        result = {}
-        for index in zip(*np.nonzero(np.atleast_1d(self.location_ids != MISSING)), strict=True):
-            place = tuple(map(int, index)) if self.location_ids.ndim else ()
-            entry = self.get_entry(place)
-            assert entry is not None
-            fields = {"path": entry.path, "offset": entry.offset, "length": entry.length}
-            result[chunk_key(place)] = fields if entry.data is None else {**fields, "data": entry.data}
-        return result
+        return {key: entry.to_dict() for key, entry in zip(self, self.values(), strict=True)}
 
     def rename_paths(self, new: str | Callable[[str], str]) -> ChunkManifest:
         """The same chunks in other files: one URL for all, or a function of each distinct URL."""
@@ -311,13 +347,9 @@ class ChunkManifest:
         )
 
 
-def chunk_key(index: Iterable[int]) -> str:
-    """The key of a chunk: its indexes joined by dots, ``"c"`` for a scalar's.
-
-    >>> chunk_key((0, 12)), chunk_key(())
-    ('0.12', 'c')
-    """
-    return ".".join(map(str, index)) or "c"
+def has_missing(manifest: ChunkManifest) -> bool:
+    """Whether some chunk is missing."""
+    return bool((_distinct(manifest.location_ids) == MISSING).any())
 
 
 def _distinct(column: NDArray[Any]) -> NDArray[Any]:
@@ -331,35 +363,16 @@ def _from_pickle(*columns: Any) -> ChunkManifest:
     return manifest
 
 
-def _chunk_index(key: str, separator: str) -> tuple[int, ...]:
-    if key == "c":
-        return ()
-    parts = key.split(separator)
-    if not all(part.isdecimal() for part in parts):
-        raise ManifestError(f"chunk key {key!r} is not whole numbers joined by {separator!r}")
-    return tuple(map(int, parts))
-
-
-def _entry_fields(key: str, entry: Mapping[str, Any]) -> tuple[str, int, int]:
-    if not {"path", "offset", "length"} <= entry.keys():
-        raise ManifestError(f"chunk {key!r} has the fields {sorted(entry)}, and needs path, offset and length")
-    path, offset, length = entry["path"], int(entry["offset"]), int(entry["length"])
-    if offset < 0 or length < 0:
-        raise ManifestError(f"chunk {key!r} has offset {offset} and length {length}: neither may be negative")
-    return path, offset, length
-
-
 def _factorize(paths: NDArray[Any], names: list[str]) -> NDArray[np.int32]:
     """int32[paths.size], places in ``names``, which grows in order of first use; MISSING for empty paths."""
     flat = paths.ravel()
     if flat.size == 0:
         return np.empty(0, np.int32)
     starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
-    numbers: dict[str, int] = {"": MISSING}
-    ids = np.empty(len(starts), np.int32)
-    for position, path in enumerate(flat[starts].tolist()):
-        if path not in numbers:
-            numbers[path] = len(names)
-            names.append(path)
-        ids[position] = numbers[path]
-    return np.repeat(ids, np.diff(np.append(starts, flat.size)))
+    runs = 2 * len(starts) < flat.size  # taking texts out of an array costs more than reading some of them twice
+    texts = (flat[starts] if runs else flat).tolist()
+    numbers = {path: number for number, path in enumerate(path for path in dict.fromkeys(texts) if path)}
+    names.extend(numbers)
+    numbers[""] = MISSING
+    ids = np.fromiter(map(numbers.__getitem__, texts), np.int32, len(texts))
+    return ids if not runs else np.repeat(ids, np.diff(np.append(starts, flat.size)))

@@ -6,11 +6,13 @@ xarray takes it as ``_FillValue`` and masks it, so the storage fill may not stan
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from vz_beam.errors import FormatError, UnsupportedError
+from vz_beam.manifests.axis_order import is_fortran_order, without_transpose
 from vz_beam.manifests.fill_value import decode_fill, default_fill, encode_fill
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
 from vz_beam.manifests.zarr_v3 import check_struct, leaves, plain_value
@@ -30,11 +32,14 @@ def to_v2(metadata: ArrayMetadata, path: str = "") -> dict[str, Any]:
 
     ``fill_value`` is the CF fill (:func:`cf_fill`), or ``None``; the storage fill is never named.
 
+    A ``transpose`` of the whole order is said by ``"order": "F"``.
+
     Raises:
-        UnsupportedError: what v2 cannot say: sharding, ``crc32c``, ``transpose``, types without a v2 name.
+        UnsupportedError: what v2 cannot say: sharding, ``crc32c``, other transposes, types without a v2 name.
     """
     try:
-        filters = array_filters(metadata)
+        fortran = is_fortran_order(metadata)
+        filters = array_filters(replace(metadata, codecs=without_transpose(metadata)) if fortran else metadata)
         dtype = _dtype_text(metadata)
     except UnsupportedError as error:
         raise UnsupportedError(f"array {path!r} cannot be said in Zarr v2: {error}. {_WAY_OUT}") from error
@@ -46,7 +51,7 @@ def to_v2(metadata: ArrayMetadata, path: str = "") -> dict[str, Any]:
         "compressor": None,
         "filters": filters or None,
         "fill_value": encode_fill(cf_fill(metadata), metadata.dtype),
-        "order": "C",
+        "order": "F" if fortran else "C",
         "dimension_separator": ".",
     }
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vz_beam.errors import FormatError, UnsupportedError
+from vz_beam.errors import FormatError, UnsupportedError, UnsupportedGridError
 from vz_beam.manifests.fill_value import decode_fill, default_fill, encode_fill
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes, Codec
 
@@ -77,7 +77,7 @@ def from_v3(document: Mapping[str, Any] | Any) -> ArrayMetadata:
         raise FormatError(f"a Zarr v3 array document lacks {', '.join(absent)}; it has {sorted(document)}")
     grid = document["chunk_grid"]
     if grid.get("name") != "regular":
-        raise UnsupportedError(f"chunk grid {grid.get('name')!r}: only 'regular' can be referenced")
+        raise UnsupportedGridError(f"chunk grid {grid.get('name')!r}: only 'regular' can be referenced")
     if document.get("storage_transformers"):
         raise UnsupportedError(f"storage transformers {document['storage_transformers']} are not known")
     dtype = _numpy_dtype(document["data_type"])

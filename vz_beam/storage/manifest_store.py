@@ -18,7 +18,8 @@ from zarr.core.buffer import Buffer, BufferPrototype
 
 from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.array import ManifestArray
-from vz_beam.manifests.chunk_manifest import MISSING, ChunkEntry
+from vz_beam.manifests.chunk_entry import ChunkEntry
+from vz_beam.manifests.chunk_manifest import MISSING
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.zarr_v3 import group_v3, to_v3
 from vz_beam.storage.byte_source import ByteSource, open_source
