@@ -20,9 +20,9 @@ from vz_beam.datasets.opening import check_unsupported, is_refused, open_virtual
 from vz_beam.errors import InputError, TransientSourceError
 from vz_beam.patterns.foreign import as_index
 from vz_beam.patterns.index import Index
+from vz_beam.storage.held_options import HeldOptions
 from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.combining import CombineManifests
-from vz_beam.transforms.held_options import HeldOptions
 from vz_beam.transforms.progress_log import ProgressLog
 
 FIRST_WAIT_SECONDS = 0.5

@@ -15,9 +15,9 @@ from vz_beam.combine.layout import Layout
 from vz_beam.combine.schema import FailedInput
 from vz_beam.combine.skipped import SkippedInput
 from vz_beam.errors import InputError
+from vz_beam.storage.held_options import HeldOptions
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms.combining import Combined
-from vz_beam.transforms.held_options import HeldOptions
 from vz_beam.transforms.runners import check_runner
 from vz_beam.writers.left_out import record_failures, record_skipped
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
