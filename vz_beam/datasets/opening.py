@@ -63,15 +63,15 @@ def open_virtual_dataset(
         UnsupportedError: variables that references cannot express; all of them are named.
         InputError: names that the file does not have.
     """
-    with _opened(url, registry, parser, group, storage_options, unsupported) as opened:
-        drop = _names(drop_variables) or []
+    with opened_file(url, registry, parser, group, storage_options, unsupported) as opened:
+        drop = names_of(drop_variables) or []
         here = [path for path in opened.skipped if "/" not in path]
         return virtual_dataset(
             opened.node,
             opened.open_location,
             url=opened.url,
             drop_variables=opened.names_at("", drop),
-            loadable_variables=_names(loadable_variables),
+            loadable_variables=names_of(loadable_variables),
             decode_times=decode_times,
             skipped=opened.left_out(here, drop),
         )
@@ -93,8 +93,8 @@ def open_virtual_datatree(
 
     ``drop_variables`` and ``loadable_variables`` are names or paths (``"forecast/air"``), and count in every group.
     """
-    with _opened(url, registry, parser, group, storage_options, unsupported) as opened:
-        drop, loadable = _names(drop_variables) or [], _names(loadable_variables)
+    with opened_file(url, registry, parser, group, storage_options, unsupported) as opened:
+        drop, loadable = names_of(drop_variables) or [], names_of(loadable_variables)
         skipped = opened.left_out(opened.skipped, drop)
         tree = {}
         for path, part in opened.node.walk():
@@ -114,7 +114,7 @@ def open_virtual_datatree(
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class OpenedGroup:
     """A group of an open file.
 
     Args:
@@ -152,14 +152,14 @@ class _Opened:
 
 
 @contextmanager
-def _opened(
+def opened_file(
     url: str | os.PathLike[str],
     registry: Any,
     parser: Any,
     group: str | None,
     storage_options: StorageOptions | None,
     unsupported: str | None,
-) -> Iterator[_Opened]:
+) -> Iterator[OpenedGroup]:
     """The group that was asked for; everything that was opened is closed at the end."""
     register_accessors()
     check_unsupported(unsupported)
@@ -185,7 +185,7 @@ def _opened(
         prefix = f"{path}/" if path else ""
         skipped = {p.removeprefix(prefix): why for p, why in root.skipped.items() if p.startswith(prefix)}
         node = _subgroup(root, path, source.url)
-        yield _Opened(source.url, path, node, skipped, is_refused(parser, unsupported), open_location)
+        yield OpenedGroup(source.url, path, node, skipped, is_refused(parser, unsupported), open_location)
     finally:
         source.close()
         for opened in sources.values():
@@ -248,7 +248,8 @@ def _parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _names(names: Iterable[str] | str | None) -> list[str] | None:
+def names_of(names: Iterable[str] | str | None) -> list[str] | None:
+    """One name or many as a list; ``None`` stays."""
     if names is None:
         return None
     return [names] if isinstance(names, str) else list(names)

@@ -23,6 +23,8 @@ from vz_beam.manifests.chunk_manifest import MISSING
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.zarr_v3 import group_v3, to_v3
 from vz_beam.storage.byte_source import ByteSource, open_source
+from vz_beam.storage.chunk_requests import CHUNKS_TOGETHER
+from vz_beam.storage.object_stores import request_pool
 from vz_beam.storage.registry import Stores
 
 _DOCUMENT = "zarr.json"
@@ -113,7 +115,10 @@ class ManifestStore(Store):
         start, stop = _clamped(byte_range, entry.length)
         if entry.data is not None:
             return prototype.buffer.from_bytes(entry.data[start:stop])
-        data = await asyncio.to_thread(self._read, entry.path, entry.offset + start, entry.offset + stop)
+        place = (entry.path, entry.offset + start, entry.offset + stop)
+        # Not the threads of the event loop: of those there are a few more than processors, and these only wait.
+        pool = request_pool("chunks", CHUNKS_TOGETHER)
+        data = await asyncio.get_running_loop().run_in_executor(pool, self._read, *place)
         return prototype.buffer.from_bytes(data)
 
     async def get_partial_values(

@@ -29,7 +29,7 @@ _STORES: OrderedDict[Any, ObjectStore] = OrderedDict()
 _MEMORY = MemoryStore()
 _LOCK = threading.Lock()
 _USED_IN: list[int] = []
-_POOLS: dict[int, ThreadPoolExecutor] = {}
+_POOLS: dict[tuple[int, str], ThreadPoolExecutor] = {}
 
 
 def object_store(url: str, storage_options: Mapping[str, Any] | None = None) -> tuple[ObjectStore, str]:
@@ -76,13 +76,18 @@ def check_process() -> None:
         )
 
 
-def request_pool() -> ThreadPoolExecutor:
-    """The threads that wait for requests which go out side by side."""
+def request_pool(use: str = "requests", threads: int = _THREADS) -> ThreadPoolExecutor:
+    """The threads that wait for requests which go out side by side.
+
+    Each use has threads of its own: what runs in one may wait for what runs in another, not in the same.
+    """
+    place = (os.getpid(), use)
     with _LOCK:
-        if os.getpid() not in _POOLS:
-            _POOLS.clear()
-            _POOLS[os.getpid()] = ThreadPoolExecutor(_THREADS, thread_name_prefix="vz_beam-requests")
-        return _POOLS[os.getpid()]
+        if place not in _POOLS:
+            for other in [other for other in _POOLS if other[0] != os.getpid()]:
+                del _POOLS[other]  # threads do not survive a fork
+            _POOLS[place] = ThreadPoolExecutor(threads, thread_name_prefix=f"vz_beam-{use}")
+        return _POOLS[place]
 
 
 def _new_store(scheme: str, root: str, options: dict[str, Any]) -> ObjectStore:

@@ -1,0 +1,188 @@
+"""``xr.open_dataset(file, engine="vz_beam")``: archival files with their values, which are read when they are used.
+
+Source: xarray, "How to add a new backend" (https://docs.xarray.dev/en/stable/internals/how-to-add-new-backend.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+from xarray.backends import AbstractDataStore, BackendArray, BackendEntrypoint, StoreBackendEntrypoint
+from xarray.core import indexing
+
+from vz_beam.combine.skipped import SKIPPED_KEY
+from vz_beam.datasets.opening import OpenedGroup, StorageOptions, names_of, opened_file
+from vz_beam.errors import UnsupportedError
+from vz_beam.manifests.array import ManifestArray
+from vz_beam.manifests.group import ManifestGroup
+from vz_beam.storage.array_values import read_values
+from vz_beam.storage.chunk_requests import chunks_together
+from vz_beam.storage.manifest_store import ManifestStore
+
+
+class VzBeamBackendEntrypoint(BackendEntrypoint):
+    """Opens whatever a parser of vz_beam knows, where it is asked for by name.
+
+    Dimension coordinates are read at once and together, all else when it is used, the chunks of a variable together.
+    ``chunks={}`` makes one dask chunk of each chunk in the file. What is pickled holds no credentials: workers in
+    other processes use those of their surroundings.
+
+    Beside what :func:`xarray.open_dataset` takes, the methods take ``group``, ``storage_options``, ``registry``,
+    ``parser`` and ``unsupported`` as :func:`vz_beam.open_virtual_dataset` does, and raise its errors.
+    """
+
+    description = "Open archival files through their chunk manifests (vz_beam)"
+    supports_groups = True
+    open_dataset_parameters: ClassVar[tuple[str, ...]] = (
+        *("drop_variables", "mask_and_scale", "decode_times", "decode_timedelta", "use_cftime"),
+        *("concat_characters", "decode_coords"),
+    )
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """False: no file is taken away from another engine."""
+        return False
+
+    def open_dataset(
+        self,
+        filename_or_obj: Any,
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        group: str | None = None,
+        storage_options: StorageOptions | None = None,
+        registry: Any = None,
+        parser: Any = None,
+        unsupported: str | None = None,
+        **decoders: Any,
+    ) -> xr.Dataset:
+        """One group of a file."""
+        with opened_file(filename_or_obj, registry, parser, group, storage_options, unsupported) as opened:
+            drop = names_of(drop_variables) or []
+            skipped = opened.left_out([path for path in opened.skipped if "/" not in path], drop)
+            store = ManifestStore(opened.node, registry=registry, storage_options=storage_options)
+            dataset = _dataset(opened, "", opened.node, store, drop, skipped, decoders)
+        dataset.set_close(store.close)
+        return dataset
+
+    def open_groups_as_dict(
+        self,
+        filename_or_obj: Any,
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        group: str | None = None,
+        storage_options: StorageOptions | None = None,
+        registry: Any = None,
+        parser: Any = None,
+        unsupported: str | None = None,
+        **decoders: Any,
+    ) -> dict[str, xr.Dataset]:
+        """Each group at and below ``group`` by its path from there, such as ``"/"`` and ``"/a/b"``."""
+        with opened_file(filename_or_obj, registry, parser, group, storage_options, unsupported) as opened:
+            drop = names_of(drop_variables) or []
+            skipped = opened.left_out(opened.skipped, drop)
+            store = ManifestStore(opened.node, registry=registry, storage_options=storage_options)
+            groups = {}
+            for path, node in opened.node.walk():
+                here = {p.rpartition("/")[2]: why for p, why in skipped.items() if p.rpartition("/")[0] == path}
+                groups[f"/{path}"] = _dataset(opened, path, node, store, drop, here, decoders)
+        groups["/"].set_close(store.close)
+        return groups
+
+    def open_datatree(self, filename_or_obj: Any, **options: Any) -> xr.DataTree:
+        """All groups of a file, or of one of its groups."""
+        groups = self.open_groups_as_dict(filename_or_obj, **options)
+        tree = xr.DataTree.from_dict(groups)
+        tree.set_close(groups["/"].close)
+        return tree
+
+
+def _dataset(
+    opened: OpenedGroup,
+    path: str,
+    node: ManifestGroup,
+    store: ManifestStore,
+    drop: Iterable[str],
+    skipped: Mapping[str, str],
+    decoders: Mapping[str, Any],
+) -> xr.Dataset:
+    """The decoded dataset of ``node``, which is at ``path`` from the group that was opened."""
+    dropped = set(opened.names_at(path, drop))
+    arrays = {name: array for name, array in node.arrays.items() if name not in dropped}
+    variables = {}
+    scales = {name: array for name, array in arrays.items() if array.metadata.dimension_names == (name,)}
+    known: dict[str, NDArray[Any]] = {}
+    with suppress(UnsupportedError):  # of codecs that zarr alone undoes: then they are read as all others are
+        known = read_values(scales, opened.open_location)
+    for name, array in arrays.items():
+        dims = array.metadata.dimension_names
+        assert dims is not None, f"the parser gave {name!r} no dimension names"
+        chunks = array.metadata.chunk_shape
+        encoding: dict[str, Any] = {"chunks": chunks, "preferred_chunks": dict(zip(dims, chunks, strict=True))}
+        encoding["source"] = opened.url
+        if array.dtype.kind == "T":
+            encoding["dtype"] = str  # as xarray's readers of netCDF files have it: decoding makes such texts numpy's
+        values: Any = known.get(name)
+        if values is None:
+            values = indexing.LazilyIndexedArray(_StoredValues(store, f"{path}/{name}".strip("/"), array))
+        variables[name] = xr.Variable(dims, values, dict(array.metadata.attributes), encoding)
+    dataset = StoreBackendEntrypoint().open_dataset(_Variables(variables, node.attributes), **decoders)
+    dataset.encoding["source"] = opened.url
+    if skipped:
+        dataset.encoding[SKIPPED_KEY] = dict(skipped)
+    return dataset
+
+
+class _Variables(AbstractDataStore):
+    """What xarray decodes: variables as they are stored, and the attributes of their group."""
+
+    def __init__(self, variables: Mapping[str, xr.Variable], attributes: Mapping[str, Any]) -> None:
+        self._variables = variables
+        self._attributes = attributes
+
+    def get_variables(self) -> Mapping[str, xr.Variable]:
+        """Variables by name."""
+        return self._variables
+
+    def get_attrs(self) -> dict[str, Any]:
+        """Of the group."""
+        return dict(self._attributes)
+
+    def get_dimensions(self) -> dict[str, int]:
+        """Length of each dimension, elements."""
+        return {str(d): n for v in self._variables.values() for d, n in zip(v.dims, v.shape, strict=True)}
+
+    def get_encoding(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+class _StoredValues(BackendArray):
+    """The values of one array of a store. A pickle holds that array alone."""
+
+    def __init__(self, store: ManifestStore, path: str, array: ManifestArray) -> None:
+        self._store = store
+        self._path = path
+        self._array = array
+        self.shape = array.shape
+        self.dtype = np.dtype(object) if array.dtype.kind == "T" else array.dtype
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_values_of, (self._array,))
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
+        values = indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
+        return np.asarray(values, self.dtype)
+
+    def _read(self, selection: tuple[Any, ...]) -> Any:
+        array = zarr.open_array(store=self._store, path=self._path, mode="r")
+        with chunks_together():
+            return array.oindex[selection] if selection else array[()]
+
+
+def _values_of(array: ManifestArray) -> _StoredValues:
+    return _StoredValues(ManifestStore(ManifestGroup({"values": array})), "values", array)
