@@ -32,6 +32,8 @@ _HOMES = {
     "local_runner": "transforms",
     "open_virtual_dataset": "datasets",
     "open_virtual_datatree": "datasets",
+    "open_virtual_mfdataset": "datasets",
+    "open_virtual_mfdatatree": "datasets",
     "pattern_from_file_sequence": "patterns",
     "pattern_from_glob": "storage.glob_pattern",
     "to_virtualizarr": "datasets",
@@ -58,13 +60,22 @@ __all__ = [
     "local_runner",
     "open_virtual_dataset",
     "open_virtual_datatree",
+    "open_virtual_mfdataset",
+    "open_virtual_mfdatatree",
     "pattern_from_file_sequence",
     "pattern_from_glob",
     "to_virtualizarr",
 ]
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr__
-    from vz_beam.datasets import from_virtualizarr, open_virtual_dataset, open_virtual_datatree, to_virtualizarr
+    from vz_beam.datasets import (
+        from_virtualizarr,
+        open_virtual_dataset,
+        open_virtual_datatree,
+        open_virtual_mfdataset,
+        open_virtual_mfdatatree,
+        to_virtualizarr,
+    )
     from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
     from vz_beam.parsers.hdf5 import HDFParser
     from vz_beam.patterns import ConcatDim, FilePattern, Index, MergeDim, pattern_from_file_sequence

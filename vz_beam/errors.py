@@ -15,7 +15,7 @@ VzBeamError
 │   ├── ManifestTypeError an argument of a wrong type (also a TypeError)
 │   └── NeedsValuesError  one that would read data (also a NotImplementedError and a TypeError)
 ├── CombineError
-│   ├── MismatchError     inputs that disagree; carries every disagreement
+│   ├── MismatchError     inputs that disagree; carries every disagreement (also a ValueError)
 │   ├── HolesError        inputs that are absent
 │   └── OverlapError      two different values for one place
 └── StoreError
@@ -89,7 +89,7 @@ class CombineError(VzBeamError):
     """Inputs that do not make one dataset."""
 
 
-class MismatchError(CombineError):
+class MismatchError(CombineError, ValueError):
     """Inputs that disagree. ``disagreements`` holds one text for each, files and values named."""
 
     def __init__(self, disagreements: tuple[str, ...]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from vz_beam.combine.accumulator import Presence, SchemaAccumulator
 from vz_beam.combine.loaded import describe_difference
-from vz_beam.combine.schema import LoadedValues, Witness
+from vz_beam.combine.schema import Facts, LoadedValues, Witness
 from vz_beam.combine.skipped import SkippedInput, one_line
 
 MOST_LISTED = 20
@@ -13,12 +15,13 @@ MOST_LISTED = 20
 
 def disagreements(gathered: SchemaAccumulator) -> list[str]:
     """Every disagreement of the inputs, sorted; empty where they agree."""
-    return [*_facts(gathered), *_lengths(gathered), *_values(gathered), *_absent_variables(gathered)]
+    return [*differing_facts(gathered.facts), *_lengths(gathered), *_values(gathered), *_absent_variables(gathered)]
 
 
-def _facts(gathered: SchemaAccumulator) -> list[str]:
+def differing_facts(facts_by_path: Mapping[str, Mapping[Facts, Witness]]) -> list[str]:
+    """Where variables differ in what all inputs must agree on: metadata, and attributes that change the meaning."""
     found = []
-    for path, by_facts in sorted(gathered.facts.items()):
+    for path, by_facts in sorted(facts_by_path.items()):
         variants = sorted((witness, dict(facts)) for facts, witness in by_facts.items())
         first_witness, first = variants[0]
         for fact in sorted({fact for _, facts in variants for fact in facts}):

@@ -2,6 +2,7 @@
 
 from vz_beam.datasets.accessor import VirtualDatasetAccessor
 from vz_beam.datasets.opening import open_virtual_dataset, open_virtual_datatree
+from vz_beam.datasets.opening_many import open_virtual_mfdataset, open_virtual_mfdatatree
 from vz_beam.datasets.virtualizarr import from_virtualizarr, to_virtualizarr
 
 __all__ = [
@@ -9,5 +10,7 @@ __all__ = [
     "from_virtualizarr",
     "open_virtual_dataset",
     "open_virtual_datatree",
+    "open_virtual_mfdataset",
+    "open_virtual_mfdatatree",
     "to_virtualizarr",
 ]

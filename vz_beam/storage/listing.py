@@ -14,17 +14,23 @@ from vz_beam.patterns.natural_order import natural_key
 from vz_beam.storage.fsspec_source import filesystem_and_path
 from vz_beam.storage.glob_match import below, has_magic, literal_folder, matching
 from vz_beam.storage.object_stores import object_store
+from vz_beam.storage.registry import Stores, as_registry, resolve
 from vz_beam.storage.source_errors import filesystem_error, object_error
 from vz_beam.storage.url_secrets import shown
 from vz_beam.storage.urls import OBJECT_SCHEMES, canonical_url, local_path_of, scheme_of, without_end_slash
 
 
-def list_files(glob_or_folder: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> list[str]:
+def list_files(
+    glob_or_folder: str | os.PathLike[str],
+    storage_options: Mapping[str, Any] | None = None,
+    registry: Stores | None = None,
+) -> list[str]:
     """The canonical URLs of all files that match, in natural order.
 
     ``*``, ``?`` and ``[...]`` match within a segment, ``**`` any number of segments; hidden files only where the
     pattern starts a segment with a dot. A folder stands for all files in it and below, but a folder that is a Zarr
-    store is one. A name that is there as it stands is itself, be there wildcards in it.
+    store is one. A name that is there as it stands is itself, be there wildcards in it. Stores of a ``registry`` are
+    those of obstore, which list themselves.
 
     Raises:
         PatternError: nothing matches.
@@ -44,8 +50,8 @@ def list_files(glob_or_folder: str | os.PathLike[str], storage_options: Mapping[
                 "makes them (FilePattern)"
             )
         return [url]
-    elif scheme in OBJECT_SCHEMES:
-        found, folder = _objects(url, storage_options)
+    elif scheme in OBJECT_SCHEMES or registry is not None:
+        found, folder = _objects(url, storage_options, registry)
     else:
         found, folder = _filesystem(url, storage_options)
     if not found:
@@ -80,9 +86,9 @@ def _local(path: str) -> tuple[list[str], str]:
     return [f"file://{os.path.join(start, key)}".rstrip("/") for key in found], f"file://{folder}"
 
 
-def _objects(url: str, storage_options: Mapping[str, Any] | None) -> tuple[list[str], str]:
+def _objects(url: str, storage_options: Mapping[str, Any] | None, registry: Stores | None) -> tuple[list[str], str]:
     url = without_end_slash(url)
-    store, key = object_store(url, storage_options)
+    store, key = object_store(url, storage_options) if registry is None else resolve(as_registry(registry), url)
     root = url.removesuffix(key)
     start = literal_folder(key) if has_magic(key) else key
     try:
