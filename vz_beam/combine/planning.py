@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from vz_beam.combine.accumulator import Representative, SchemaAccumulator, first_witness
+from vz_beam.combine.accumulator import Representative, SchemaAccumulator
 from vz_beam.combine.agreement import disagreements
 from vz_beam.combine.layout import CHUNKS_PER_SHARD, ArrayLayout, Layout
-from vz_beam.combine.loaded import check_positions, encode_values, join_values
+from vz_beam.combine.loaded import MOST_LISTED, check_positions, encode_values, join_arrays
 from vz_beam.combine.schema import join_path
 from vz_beam.combine.skipped import one_line, skipped_variables
+from vz_beam.combine.survey import Survey
 from vz_beam.errors import CombineError, HolesError, MismatchError
 from vz_beam.manifests.metadata import Attributes
 
@@ -41,7 +42,7 @@ def plan_layout(
         HolesError: inputs that the pattern promises and that did not arrive.
         CombineError: no input at all, or none with a variable that was not skipped.
     """
-    if not gathered.present:
+    if not gathered.inputs:
         failures = [gathered.failed[key] for key in sorted(gathered.failed)]
         why = f"all {len(failures)} failed: {'; '.join(failures[:3])}" if failures else "the pattern is empty"
         raise CombineError(f"there is no input to combine, {why}")
@@ -52,10 +53,11 @@ def plan_layout(
             f"there is nothing to combine, every variable of the inputs was skipped: {variables}. "
             "Way out: leave these files out"
         )
-    numbers = _complete_numbers(gathered)
-    if problems := disagreements(gathered):
+    survey = Survey(gathered)
+    numbers = _complete_numbers(survey)
+    if problems := disagreements(survey):
         raise MismatchError(tuple(problems))
-    planner = _Planner(gathered, numbers, order_by)
+    planner = _Planner(survey, numbers, order_by)
     if problems := planner.problems():
         raise MismatchError(tuple(problems))
     arrays = planner.arrays()
@@ -63,103 +65,96 @@ def plan_layout(
         arrays=arrays,
         groups=_group_attributes(gathered, arrays),
         starts=planner.start_arrays(),
-        new_dims=planner.new_dims,
+        new_dims=survey.new_dims,
         chunks_per_shard=chunks_per_shard,
-        inputs=len(gathered.present),
+        inputs=len(gathered.inputs),
         failed=tuple(gathered.failed[key] for key in sorted(gathered.failed)),
         notes=tuple(sorted(planner.notes)),
     )
 
 
-def _complete_numbers(gathered: SchemaAccumulator) -> dict[str, list[int]]:
-    """The numbers along each dimension that inputs have, where these make a full product.
+def _complete_numbers(survey: Survey) -> dict[str, NDArray[np.int64]]:
+    """int64[numbers] along each dimension that inputs have, ascending, where these make a full product.
 
     Numbers of which every input failed are left out: the dimension closes up, and its coordinate tells.
     """
-    dims = list(gathered.operations)
-    present = gathered.present.keys()
-    numbers = {dim: sorted({place[axis] for place in present}) for axis, dim in enumerate(dims)}
-    absent = [place for place in itertools.product(*numbers.values()) if place not in gathered.present]
-    known = present | gathered.failed.keys()
-    sizes = [gathered.sizes[dim] or max(place[axis] for place in known) + 1 for axis, dim in enumerate(dims)]
-    if len(known) < math.prod(sizes):
-        absent = [place for place in itertools.product(*map(range, sizes)) if place not in known]
-    if absent:
-        listed = [
+    gathered, dims = survey.gathered, survey.dims
+    arrived = np.concatenate([one.numbers for one in survey.alike])
+    numbers = {dim: np.unique(arrived[:, axis]) for axis, dim in enumerate(dims)}
+    sizes = [survey.size(dim) for dim in dims]
+    absent: Iterable[tuple[int, ...]] = ()
+    if len(gathered.inputs.keys() | gathered.failed.keys()) < math.prod(sizes):
+        expected = itertools.product(*map(range, sizes))
+        absent = (place for place in expected if place not in gathered.inputs and place not in gathered.failed)
+    elif len(gathered.inputs) < math.prod(map(len, numbers.values())):
+        expected = itertools.product(*(found.tolist() for found in numbers.values()))
+        absent = (place for place in expected if place not in gathered.inputs)
+    listed = list(absent)
+    if listed:
+        told = [
             gathered.failed.get(place) or ", ".join(f"{dim}={n}" for dim, n in zip(dims, place, strict=True))
-            for place in absent[:10]
+            for place in listed[:10]
         ]
         raise HolesError(
-            f"{len(absent)} of the pattern's inputs are absent:\n"
-            + "\n".join(f"  * {text}" for text in listed)
+            f"{len(listed)} of the pattern's inputs are absent:\n"
+            + "\n".join(f"  * {text}" for text in told)
             + "\nWay out: give the files, or leave their keys out of the pattern"
         )
     return numbers
 
 
 class _Planner:
-    """One planning pass: the ranks of numbers, and what follows from them."""
+    """One planning pass: the order of numbers along each dimension, and what follows from it."""
 
-    def __init__(self, gathered: SchemaAccumulator, numbers: Mapping[str, list[int]], order_by: str) -> None:
-        self.gathered = gathered
-        dims_of_files = {dim for _, dim in gathered.lengths}
-        self.concat_dims = [dim for dim, operation in gathered.operations.items() if operation == "concat"]
-        self.new_dims = tuple(dim for dim in self.concat_dims if dim not in dims_of_files)
+    def __init__(self, survey: Survey, numbers: Mapping[str, NDArray[np.int64]], order_by: str) -> None:
+        self.survey = survey
+        self.gathered = survey.gathered
+        self.new_dims = survey.new_dims
         self.notes: list[str] = []
-        self.ranks: dict[str, dict[int, int]] = {}
-        for dim in self.concat_dims:
-            order = list(numbers[dim])
-            if order_by == "coordinate":
-                order = self._by_coordinate(dim, order)
-            self.ranks[dim] = {number: rank for rank, number in enumerate(order)}
-        self.lengths = {
-            (group, dim): {number: int(first_witness(variants)) for number, variants in by_number.items()}
-            for (group, dim), by_number in gathered.lengths.items()
-        }
+        self.order: dict[str, NDArray[np.int64]] = {}
+        """Numbers along each concatenated dimension, in the order of their places."""
+        for dim in survey.concat_dims:
+            found = numbers[dim]
+            self.order[dim] = self._by_coordinate(dim, found) if order_by == "coordinate" else found
+        self.ranks = {dim: _inverse(order, survey.size(dim)) for dim, order in self.order.items()}
 
-    def _by_coordinate(self, dim: str, order: list[int]) -> list[int]:
-        axis = list(self.gathered.operations).index(dim)
+    def _by_coordinate(self, dim: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        axis = self.survey.dims.index(dim)
         firsts: dict[int, Any] = {}
-        for own, variants in self.gathered.values.get(dim, {}).items():
-            _, loaded = next(iter(variants.values()))
-            values = loaded.variable.values
-            if own[axis] >= 0 and values.size:
-                firsts[own[axis]] = values.min()
-        if missing := [number for number in order if number not in firsts]:
+        for own, values in self.survey.values.get(dim, {}).items():
+            array = values.array()
+            if own[axis] >= 0 and array.size:
+                firsts[own[axis]] = array.min()
+        if missing := [number for number in numbers.tolist() if number not in firsts]:
             raise CombineError(
                 f"order_by='coordinate' needs a loaded coordinate {dim!r} in every file, and input {dim}={missing[0]} "
                 f"has none: load it (loadable_variables=[{dim!r}]), or order by index"
             )
-        return sorted(order, key=lambda number: firsts[number])
+        return np.array(sorted(numbers.tolist(), key=firsts.__getitem__), np.int64)
 
     def start_arrays(self) -> dict[str, NDArray[np.int64]]:
         """``Layout.starts``."""
         starts = {}
-        for dim in self.concat_dims:
-            ranks = self.ranks[dim]
-            for group, known in self.lengths:
+        for dim, order in self.order.items():
+            for (group, known), lengths in self.survey.lengths.items():
                 if known == dim:
-                    starts[join_path(group, dim)] = self._starts(ranks, self.lengths[group, dim])
+                    starts[join_path(group, dim)] = self._starts(order, np.maximum(lengths, 0))
             if dim in self.new_dims:
-                starts[dim] = self._starts(ranks, dict.fromkeys(ranks, 1))
+                starts[dim] = self._starts(order, np.ones(self.survey.size(dim), np.int64))
         return starts
 
-    def _starts(self, ranks: Mapping[int, int], lengths: Mapping[int, int]) -> NDArray[np.int64]:
-        result = np.full(max(ranks) + 1, -1, np.int64)
-        position = 0
-        for number in sorted(ranks, key=ranks.__getitem__):
-            result[number] = position
-            position += lengths.get(number, 0)
+    def _starts(self, order: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        result = np.full(int(order.max()) + 1, -1, np.int64)
+        ordered = lengths[order]
+        result[order] = np.cumsum(ordered) - ordered
         return result
 
     def total(self, group: str, dim: str) -> int:
         """Length of a dimension of the combined dataset, elements."""
         if dim in self.new_dims:
-            return len(self.ranks[dim])
-        lengths = self.lengths[group, dim]
-        if dim in self.ranks:
-            return sum(lengths.get(number, 0) for number in self.ranks[dim])
-        return lengths[-1]
+            return len(self.order[dim])
+        lengths = self.survey.lengths[group, dim]
+        return int(np.maximum(lengths[self.order[dim]], 0).sum() if dim in self.order else lengths[0])
 
     def gained(self, known: Representative) -> tuple[str, ...]:
         """The new dimensions that a variable gains: data variables all of them, coordinates none."""
@@ -171,38 +166,38 @@ class _Planner:
         for path, known in self.gathered.representatives.items():
             group = path.rpartition("/")[0]
             for axis, dim in enumerate(known.dims):
-                if dim not in self.ranks:
+                if dim not in self.order:
                     continue
                 if known.metadata is not None:
                     found += self._partial_chunks(path, group, dim, known.metadata.chunk_shape[axis])
                 elif path.rpartition("/")[2] == dim:
-                    check = check_positions(path, dim, self._ordered_pieces(path, dim))
-                    found += check.problems
-                    self.notes += check.notes
+                    found += self._checked_positions(path, group, dim)
         return found
 
     def _partial_chunks(self, path: str, group: str, dim: str, chunk: int) -> list[str]:
-        by_number = self.gathered.lengths[group, dim]
-        order = sorted((n for n in by_number if n in self.ranks[dim]), key=self.ranks[dim].__getitem__)
-        filled = [n for n in order if self.lengths[group, dim][n]]
+        lengths = self.survey.lengths[group, dim]
+        filled = self.order[dim][lengths[self.order[dim]] > 0]
         found = []
-        for number in filled[:-1]:
-            ((length, witness),) = by_number[number].items()
-            if length % chunk:
-                follower = next(iter(by_number[filled[filled.index(number) + 1]].values()))
-                found.append(
-                    f"{path!r} would have a partial chunk in the middle of {dim!r}: {length} elements in chunks of "
-                    f"{chunk} in {witness.label}, followed by {follower.label}"
-                )
-        return found[:20]
+        for place in np.flatnonzero(lengths[filled[:-1]] % chunk)[:MOST_LISTED].tolist():
+            label, follower = (
+                self.survey.witness_of_length(group, dim, int(n)).label for n in filled[place : place + 2]
+            )
+            found.append(
+                f"{path!r} would have a partial chunk in the middle of {dim!r}: {lengths[filled[place]]} elements in "
+                f"chunks of {chunk} in {label}, followed by {follower}"
+            )
+        return found
 
-    def _ordered_pieces(self, path: str, dim: str) -> list[tuple[str, xr.Variable]]:
-        axis = list(self.gathered.operations).index(dim)
-        pieces: dict[int, tuple[str, xr.Variable]] = {}
-        for own, variants in self.gathered.values[path].items():
-            witness, loaded = next(iter(variants.values()))
-            pieces.setdefault(own[axis], (witness.label, loaded.variable))
-        return [pieces[number] for number in sorted(pieces, key=self.ranks[dim].__getitem__)]
+    def _checked_positions(self, path: str, group: str, dim: str) -> list[str]:
+        axis = self.survey.dims.index(dim)
+        by_number = {own[axis]: values for own, values in self.survey.values[path].items()}
+        here = [by_number[number] for number in self.order[dim].tolist() if number in by_number]
+        arrays = [values.array().ravel() for values in here]
+        sizes = np.array([array.size for array in arrays], np.int64)
+        joined = np.concatenate(arrays)
+        check = check_positions(path, dim, joined, sizes, lambda place: here[place].record.label)
+        self.notes += check.notes
+        return check.problems
 
     def arrays(self) -> dict[str, ArrayLayout]:
         """``Layout.arrays``, in the order in which the first inputs hold them."""
@@ -249,14 +244,16 @@ class _Planner:
         self, path: str, known: Representative, clocks: dict[str, dict[str, Any]], time: str | None
     ) -> ArrayLayout:
         dims = (*self.gained(known), *known.dims)
-        axes = list(self.gathered.operations)
-        pieces: dict[tuple[int, ...], xr.Variable] = {}
-        for own, variants in sorted(self.gathered.values[path].items()):
-            _, loaded = next(iter(variants.values()))
-            key = tuple(self.ranks[d][n] if d in dims and n >= 0 else 0 for d, n in zip(axes, own, strict=True))
-            pieces.setdefault(key, loaded.variable)
-        joined = join_values(pieces, [dim if dim in dims else None for dim in axes])
-        joined = joined.transpose(*dims)
+        survey = self.survey
+        pieces: dict[tuple[int, ...], NDArray[Any]] = {}
+        for own, values in survey.values[path].items():
+            key = tuple(
+                int(self.ranks[dim][number]) if dim in dims and number >= 0 else 0
+                for dim, number in zip(survey.dims, own, strict=True)
+            )
+            pieces.setdefault(key, values.array())
+        array, joined_dims = join_arrays(pieces, [dim if dim in dims else None for dim in survey.dims], known.dims)
+        joined = xr.Variable(joined_dims, array, encoding=dict(known.encoding)).transpose(*dims)
         joined.attrs = self.gathered.attributes[path].result(known.attribute_names)
         metadata, chunks, used = encode_values(path, joined, clocks.get(time) if time else None)
         clocks[path] = used
@@ -280,7 +277,7 @@ class _Planner:
         array = encoded[bounds]
         if array.is_loaded or "units" in array.metadata.attributes or not clocks.get(time):
             return
-        original = next(iter(next(iter(self.gathered.values[time].values())).values()))[1].variable.encoding
+        original = self.gathered.representatives[time].encoding
         units = {key: original[key] for key in ("units", "calendar") if key in original}
         if units != {key: clocks[time].get(key) for key in units}:
             metadata = replace(array.metadata, attributes={**array.metadata.attributes, **units})
@@ -288,12 +285,19 @@ class _Planner:
 
     def _key_coordinate(self, dim: str) -> ArrayLayout | None:
         keys = self.gathered.keys.get(dim, {})
-        ordered = [keys.get(number) for number in sorted(self.ranks[dim], key=self.ranks[dim].__getitem__)]
+        ordered = [keys.get(number) for number in self.order[dim].tolist()]
         if any(key is None for key in ordered):
             return None
         values = np.array(ordered)
         metadata, chunks, _ = encode_values(dim, xr.Variable((dim,), values))
         return ArrayLayout(metadata, chunks, is_loaded=True)
+
+
+def _inverse(order: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """int64[size]: place of each number in ``order``, -1 for those that are not in it."""
+    ranks = np.full(size, -1, np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks
 
 
 def _group_attributes(gathered: SchemaAccumulator, arrays: Mapping[str, ArrayLayout]) -> dict[str, Attributes]:
