@@ -152,6 +152,11 @@ class SchemaAccumulator:
         self.failed[failure.index.numbers] = min(self.failed.get(failure.index.numbers, text), text)
         return self
 
+    def expect(self, index: Index) -> SchemaAccumulator:
+        """Take in that the pattern has an input, whether it arrives or not; returns the accumulator."""
+        self._add_index(index)
+        return self
+
     def skip(self, skipped: SkippedInput) -> SchemaAccumulator:
         """Take in what was left out of one input; returns the accumulator."""
         paths = tuple(skipped.reasons)

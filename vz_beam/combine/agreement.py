@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from vz_beam.combine.loaded import MOST_LISTED, describe_difference
 from vz_beam.combine.schema import Facts, Witness
 from vz_beam.combine.skipped import SkippedInput, one_line
 from vz_beam.combine.survey import Survey
 
 
-def disagreements(survey: Survey) -> list[str]:
-    """Every disagreement of the inputs, sorted; empty where they agree."""
-    return [*differing_facts(survey.facts), *_lengths(survey), *_values(survey), *_absent_variables(survey)]
+def disagreements(survey: Survey, *, absent_are_missing: bool = False) -> list[str]:
+    """Every disagreement of the inputs, sorted; empty where they agree.
+
+    With ``absent_are_missing``, inputs may lack variables that others have.
+    """
+    absent = [] if absent_are_missing else _absent_variables(survey)
+    return [*differing_facts(survey.facts), *_lengths(survey), *_values(survey), *absent]
 
 
 def differing_facts(facts_by_path: Mapping[str, Mapping[Facts, Witness]]) -> list[str]:
@@ -62,30 +64,22 @@ def _values(survey: Survey) -> list[str]:
 
 
 def _absent_variables(survey: Survey) -> list[str]:
-    merge_axes = [axis for axis, dim in enumerate(survey.dims) if dim not in survey.concat_dims]
-    lists: dict[tuple[int, ...], dict[frozenset[str], Witness]] = {}
-    for one in survey.alike:
-        paths = frozenset(form.path for form in one.form)
-        parts, firsts = np.unique(one.numbers[:, merge_axes], axis=0, return_index=True)
-        for part, first in zip(parts.tolist(), firsts.tolist(), strict=True):
-            witness = survey.witness(one, one.numbers[first])
-            variants = lists.setdefault(tuple(part), {})
-            variants[paths] = min(witness, variants.get(paths, witness))
+    merged = [axis for axis, dim in enumerate(survey.dims) if dim not in survey.concat_dims]
     skipped: dict[tuple[tuple[int, ...], frozenset[str]], dict[str, SkippedInput]] = {}
     for skip in survey.gathered.first_skipped():
         if (skipper := survey.gathered.inputs.get(skip.index.numbers)) is not None:
-            part = tuple(skip.index.numbers[axis] for axis in merge_axes)
+            part = tuple(skip.index.numbers[axis] for axis in merged)
             for path in skip.reasons:
                 skipped.setdefault((part, frozenset(form.path for form in skipper.form)), {}).setdefault(path, skip)
     found = []
-    for part, variants in sorted(lists.items()):
+    for part, variants in sorted(survey.parts().items()):
         by_witness = sorted((witness, paths) for paths, witness in variants.items())
         holders: dict[str, Witness] = {}
         for witness, paths in by_witness:
             for path in paths:
                 holders.setdefault(path, witness)
         for witness, paths in by_witness:
-            for path in sorted(holders.keys() - paths):
+            for path in sorted(holders.keys() - paths - survey.left_out):
                 absent = witness.label
                 if (known := skipped.get((part, paths), {}).get(path)) is not None:
                     absent = f"{known.url}, where it was skipped: {one_line(known.reasons[path])}"

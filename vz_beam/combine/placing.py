@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import xarray as xr
 
 from vz_beam.combine.fragment import Fragment, ShardKey, fragment_of, split_by_shard
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.combine.schema import join_path, nodes_of, source_of, virtual_array
 from vz_beam.errors import CombineError
-from vz_beam.manifests.chunk_manifest import ChunkManifest
+from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
 from vz_beam.patterns.index import Index
 
 
@@ -63,6 +64,8 @@ def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fr
     """
     numbers = references.numbers
     for part in references.arrays:
+        if part.path in layout.left_out:
+            continue
         array = layout.arrays.get(part.path)
         manifest = part.manifest
         if array is None or array.is_loaded != (manifest is None):
@@ -79,6 +82,8 @@ def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fr
         gained = len(grid_shape) - manifest.ndim_chunk_grid
         if gained:
             manifest = _with_leading_axes(manifest, gained)
+        if array.unwritten is not None:
+            manifest = _with_unwritten(manifest, array.unwritten)
         yield part.path, fragment_of(manifest, grid_shape, start)
 
 
@@ -118,6 +123,16 @@ def _start(
             )
         start.append(first // chunk)
     return tuple(start)
+
+
+def _with_unwritten(manifest: ChunkManifest, chunk: bytes) -> ChunkManifest:
+    """The manifest with ``chunk`` inlined where it has none."""
+    missing = manifest.location_ids == MISSING
+    if not missing.any():
+        return manifest
+    ids = np.where(missing, np.int32(INLINED), manifest.location_ids)
+    inlined = {**manifest.inlined, **dict.fromkeys(np.flatnonzero(missing).tolist(), chunk)}
+    return ChunkManifest.from_columns(manifest.locations, ids, manifest.offsets, manifest.lengths, inlined)
 
 
 def _with_leading_axes(manifest: ChunkManifest, count: int) -> ChunkManifest:

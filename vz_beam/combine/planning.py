@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,34 +13,35 @@ from numpy.typing import NDArray
 
 from vz_beam.combine.accumulator import Representative, SchemaAccumulator
 from vz_beam.combine.agreement import disagreements
-from vz_beam.combine.layout import CHUNKS_PER_SHARD, ArrayLayout, Layout
+from vz_beam.combine.choices import CombineChoices
+from vz_beam.combine.holes import (
+    arrays_with_holes,
+    complete_lengths,
+    from_keys,
+    layout_with_holes,
+    missing_piece,
+    note_of_absent_inputs,
+    numbers_in_use,
+)
+from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.combine.loaded import MOST_LISTED, check_positions, encode_values, join_arrays
 from vz_beam.combine.schema import join_path
 from vz_beam.combine.skipped import one_line, skipped_variables
 from vz_beam.combine.survey import Survey
-from vz_beam.errors import CombineError, HolesError, MismatchError
+from vz_beam.errors import CombineError, MismatchError
 from vz_beam.manifests.metadata import Attributes
 
 
-def plan_layout(
-    gathered: SchemaAccumulator,
-    *,
-    chunks_per_shard: int = CHUNKS_PER_SHARD,
-    order_by: str = "index",
-) -> Layout:
-    """The plan of the combined dataset.
-
-    Args:
-        gathered: the schemas of all inputs.
-        chunks_per_shard: chunks of an array in one shard.
-        order_by: ``"index"``, the order of the pattern, or ``"coordinate"``, the order of the values of each
-            concatenated dimension's coordinate.
+def plan_layout(gathered: SchemaAccumulator, choices: CombineChoices | None = None) -> Layout:
+    """The plan of the combined dataset, from the schemas of all inputs.
 
     Raises:
         MismatchError: inputs that disagree; every disagreement with both files and both values.
-        HolesError: inputs that the pattern promises and that did not arrive.
+        HolesError: inputs that the pattern promises and that did not arrive, where that is not allowed, or where
+            nothing can stand for them.
         CombineError: no input at all, or none with a variable that was not skipped.
     """
+    choices = choices or CombineChoices()
     if not gathered.inputs:
         failures = [gathered.failed[key] for key in sorted(gathered.failed)]
         why = f"all {len(failures)} failed: {'; '.join(failures[:3])}" if failures else "the pattern is empty"
@@ -53,69 +53,53 @@ def plan_layout(
             f"there is nothing to combine, every variable of the inputs was skipped: {variables}. "
             "Way out: leave these files out"
         )
-    survey = Survey(gathered)
-    numbers = _complete_numbers(survey)
-    if problems := disagreements(survey):
+    for index in choices.absent:
+        gathered.expect(index)
+    survey = Survey(gathered, common_only=choices.variables == "intersection")
+    numbers = numbers_in_use(survey, choices.holes)
+    if problems := disagreements(survey, absent_are_missing=choices.variables == "union"):
         raise MismatchError(tuple(problems))
-    planner = _Planner(survey, numbers, order_by)
+    complete_lengths(survey, numbers)
+    planner = _Planner(survey, numbers, choices)
     if problems := planner.problems():
         raise MismatchError(tuple(problems))
     arrays = planner.arrays()
+    notes = [*planner.notes, *note_of_absent_inputs(survey, numbers)]
+    notes += [f"variable {path!r} is left out, since not all inputs have it" for path in survey.left_out]
     return Layout(
         arrays=arrays,
         groups=_group_attributes(gathered, arrays),
         starts=planner.start_arrays(),
         new_dims=survey.new_dims,
-        chunks_per_shard=chunks_per_shard,
+        chunks_per_shard=choices.chunks_per_shard,
         inputs=len(gathered.inputs),
         failed=tuple(gathered.failed[key] for key in sorted(gathered.failed)),
-        notes=tuple(sorted(planner.notes)),
+        notes=tuple(sorted(notes)),
+        left_out=survey.left_out,
     )
-
-
-def _complete_numbers(survey: Survey) -> dict[str, NDArray[np.int64]]:
-    """int64[numbers] along each dimension that inputs have, ascending, where these make a full product.
-
-    Numbers of which every input failed are left out: the dimension closes up, and its coordinate tells.
-    """
-    gathered, dims = survey.gathered, survey.dims
-    arrived = np.concatenate([one.numbers for one in survey.alike])
-    numbers = {dim: np.unique(arrived[:, axis]) for axis, dim in enumerate(dims)}
-    sizes = [survey.size(dim) for dim in dims]
-    absent: Iterable[tuple[int, ...]] = ()
-    if len(gathered.inputs.keys() | gathered.failed.keys()) < math.prod(sizes):
-        expected = itertools.product(*map(range, sizes))
-        absent = (place for place in expected if place not in gathered.inputs and place not in gathered.failed)
-    elif len(gathered.inputs) < math.prod(map(len, numbers.values())):
-        expected = itertools.product(*(found.tolist() for found in numbers.values()))
-        absent = (place for place in expected if place not in gathered.inputs)
-    listed = list(absent)
-    if listed:
-        told = [
-            gathered.failed.get(place) or ", ".join(f"{dim}={n}" for dim, n in zip(dims, place, strict=True))
-            for place in listed[:10]
-        ]
-        raise HolesError(
-            f"{len(listed)} of the pattern's inputs are absent:\n"
-            + "\n".join(f"  * {text}" for text in told)
-            + "\nWay out: give the files, or leave their keys out of the pattern"
-        )
-    return numbers
 
 
 class _Planner:
     """One planning pass: the order of numbers along each dimension, and what follows from it."""
 
-    def __init__(self, survey: Survey, numbers: Mapping[str, NDArray[np.int64]], order_by: str) -> None:
+    def __init__(self, survey: Survey, numbers: Mapping[str, NDArray[np.int64]], choices: CombineChoices) -> None:
         self.survey = survey
         self.gathered = survey.gathered
         self.new_dims = survey.new_dims
+        representatives = survey.gathered.representatives.items()
+        self.known = {path: known for path, known in representatives if path not in survey.left_out}
+        """What is known of each variable of the dataset."""
+        self.choices = choices
         self.notes: list[str] = []
+        self.with_holes: set[str] = set()
+        """Paths of arrays of which no input gives some part."""
+        if "missing" in choices.holes or choices.variables == "union":
+            self.with_holes = arrays_with_holes(survey, numbers)
         self.order: dict[str, NDArray[np.int64]] = {}
         """Numbers along each concatenated dimension, in the order of their places."""
         for dim in survey.concat_dims:
             found = numbers[dim]
-            self.order[dim] = self._by_coordinate(dim, found) if order_by == "coordinate" else found
+            self.order[dim] = self._by_coordinate(dim, found) if choices.order_by == "coordinate" else found
         self.ranks = {dim: _inverse(order, survey.size(dim)) for dim, order in self.order.items()}
 
     def _by_coordinate(self, dim: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -163,7 +147,7 @@ class _Planner:
     def problems(self) -> list[str]:
         """Partial chunks in the middle, and coordinates that overlap or run backwards."""
         found = []
-        for path, known in self.gathered.representatives.items():
+        for path, known in self.known.items():
             group = path.rpartition("/")[0]
             for axis, dim in enumerate(known.dims):
                 if dim not in self.order:
@@ -190,18 +174,22 @@ class _Planner:
 
     def _checked_positions(self, path: str, group: str, dim: str) -> list[str]:
         axis = self.survey.dims.index(dim)
-        by_number = {own[axis]: values for own, values in self.survey.values[path].items()}
-        here = [by_number[number] for number in self.order[dim].tolist() if number in by_number]
-        arrays = [values.array().ravel() for values in here]
-        sizes = np.array([array.size for array in arrays], np.int64)
-        joined = np.concatenate(arrays)
-        check = check_positions(path, dim, joined, sizes, lambda place: here[place].record.label)
+        values = self.survey.values[path]
+        by_number = {own[axis]: values[own].record.label for own in values}
+        pieces = {own[axis]: array.ravel() for own, array in self._pieces(path).items()}
+        here = [number for number in self.order[dim].tolist() if _tells(pieces.get(number))]
+        if not here:
+            return []
+        sizes = np.array([pieces[number].size for number in here], np.int64)
+        joined = np.concatenate([pieces[number] for number in here])
+        labels = [by_number.get(number, f"the absent input {dim}={number}") for number in here]
+        check = check_positions(path, dim, joined, sizes, labels.__getitem__)
         self.notes += check.notes
         return check.problems
 
     def arrays(self) -> dict[str, ArrayLayout]:
         """``Layout.arrays``, in the order in which the first inputs hold them."""
-        known = self.gathered.representatives
+        known = self.known
         paths = sorted(known, key=lambda path: (known[path].witness, known[path].order))
         clocks: dict[str, dict[str, Any]] = {}
         encoded: dict[str, ArrayLayout] = {}
@@ -231,7 +219,10 @@ class _Planner:
             attributes=self.gathered.attributes[path].result(known.attribute_names),
             dimension_names=dims,
         )
-        return ArrayLayout(metadata, placed_by=self._placed_by(known, dims))
+        array = ArrayLayout(metadata)
+        if path in self.with_holes:
+            array = layout_with_holes(path, metadata, self.choices.fill_values)
+        return replace(array, placed_by=self._placed_by(known, dims))
 
     def _placed_by(self, known: Representative, dims: tuple[str, ...]) -> dict[str, int]:
         return {
@@ -246,12 +237,12 @@ class _Planner:
         dims = (*self.gained(known), *known.dims)
         survey = self.survey
         pieces: dict[tuple[int, ...], NDArray[Any]] = {}
-        for own, values in survey.values[path].items():
+        for own, values in self._pieces(path).items():
             key = tuple(
                 int(self.ranks[dim][number]) if dim in dims and number >= 0 else 0
                 for dim, number in zip(survey.dims, own, strict=True)
             )
-            pieces.setdefault(key, values.array())
+            pieces.setdefault(key, values)
         array, joined_dims = join_arrays(pieces, [dim if dim in dims else None for dim in survey.dims], known.dims)
         joined = xr.Variable(joined_dims, array, encoding=dict(known.encoding)).transpose(*dims)
         joined.attrs = self.gathered.attributes[path].result(known.attribute_names)
@@ -259,14 +250,42 @@ class _Planner:
         clocks[path] = used
         return ArrayLayout(metadata, chunks, is_loaded=True)
 
+    def _pieces(self, path: str) -> dict[tuple[int, ...], NDArray[Any]]:
+        """Loaded values by their numbers along the dimensions that are joined, -1 for the others; absent ones too."""
+        pieces = {own: values.array() for own, values in self.survey.values[path].items()}
+        if path not in self.with_holes:
+            return pieces
+        known, (group, _, name) = self.known[path], path.rpartition("/")
+        dims = set(known.dims) | set(self.gained(known))
+        axes = [self.order[dim].tolist() if dim in dims and dim in self.order else [-1] for dim in self.survey.dims]
+        absent = [own for own in itertools.product(*axes) if own not in pieces]
+        if name in self.order and known.dims == (name,):
+            axis = self.survey.dims.index(name)
+            by_number = {own[axis]: values for own, values in pieces.items()}
+            found = from_keys(self.gathered.keys.get(name, {}), by_number, [own[axis] for own in absent])
+            pieces |= {own: found[own[axis]] for own in absent if own[axis] in found}
+            absent = [own for own in absent if own not in pieces]
+            if absent:
+                self.notes.append(f"coordinate {path!r} has no values for {len(absent)} absent inputs")
+        dtype = np.result_type(*{values.dtype for values in pieces.values()})
+        for own in absent:
+            numbers = dict(zip(self.survey.dims, own, strict=True))
+            shape = tuple(self._length(group, dim, numbers.get(dim, -1)) for dim in known.dims)
+            pieces[own] = missing_piece(path, shape, dtype)
+        return pieces
+
+    def _length(self, group: str, dim: str, number: int) -> int:
+        lengths = self.survey.lengths[group, dim]
+        return int(lengths[number] if dim in self.order else lengths[0])
+
     def _bounds_of_loaded_times(self) -> dict[str, str]:
         """Path of the time coordinate by path of its bounds variable."""
         found = {}
-        for path, known in self.gathered.representatives.items():
+        for path, known in self.known.items():
             attributes = self.gathered.attributes[path].values
             for name in (attributes.get("bounds"), attributes.get("climatology")):
                 bounds = join_path(path.rpartition("/")[0], str(name))
-                if known.metadata is None and bounds in self.gathered.representatives and bounds != path:
+                if known.metadata is None and bounds in self.known and bounds != path:
                     found[bounds] = path
         return found
 
@@ -277,7 +296,7 @@ class _Planner:
         array = encoded[bounds]
         if array.is_loaded or "units" in array.metadata.attributes or not clocks.get(time):
             return
-        original = self.gathered.representatives[time].encoding
+        original = self.known[time].encoding
         units = {key: original[key] for key in ("units", "calendar") if key in original}
         if units != {key: clocks[time].get(key) for key in units}:
             metadata = replace(array.metadata, attributes={**array.metadata.attributes, **units})
@@ -291,6 +310,11 @@ class _Planner:
         values = np.array(ordered)
         metadata, chunks, _ = encode_values(dim, xr.Variable((dim,), values))
         return ArrayLayout(metadata, chunks, is_loaded=True)
+
+
+def _tells(values: NDArray[Any] | None) -> bool:
+    """Whether values of a coordinate say where they belong; those of absent inputs may not."""
+    return values is not None and not (values.size and values.dtype.kind in "fmM" and bool((values != values).all()))
 
 
 def _inverse(order: NDArray[np.int64], size: int) -> NDArray[np.int64]:

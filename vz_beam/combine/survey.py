@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vz_beam.combine.accumulator import Form, InputRecord, Piece, SchemaAccumulator, unpacked
+from vz_beam.combine.accumulator import Form, InputRecord, Piece, SchemaAccumulator, VariableForm, unpacked
 from vz_beam.combine.schema import Facts, Witness
 
 NOT_KNOWN = -1
@@ -50,18 +50,13 @@ class Alike:
         """Their variables."""
         return self.first.form
 
-    def lengths(self) -> Iterator[tuple[str, str, int]]:
-        """(group, dimension, length), each once."""
-        seen: dict[tuple[str, str], int] = {}
-        for form, shape in zip(self.form, self.first.shapes, strict=True):
-            group = form.path.rpartition("/")[0]
-            seen.update(((group, dim), length) for dim, length in zip(form.dims, shape, strict=True))
-        for (group, dim), length in seen.items():
-            yield group, dim, length
-
 
 class Survey:
     """What is the same in all inputs, and where they differ.
+
+    Args:
+        gathered: the records of all inputs.
+        common_only: whether variables that only some inputs have are left out of everything that is said here.
 
     Attributes:
         dims: the pattern's dimensions.
@@ -74,19 +69,21 @@ class Survey:
         clashes: where lengths differ.
         values: loaded values by variable, then by their numbers along the dimensions that it has or gains, -1 for the
             others; those of the first input that has them.
+        left_out: paths of the variables that are left out.
         rivals: (path, first, other): pairs of loaded values for one place that are not the same bytes.
     """
 
-    def __init__(self, gathered: SchemaAccumulator) -> None:
+    def __init__(self, gathered: SchemaAccumulator, common_only: bool = False) -> None:
         self.gathered = gathered
         self.dims = tuple(gathered.operations)
         self.concat_dims = tuple(dim for dim, operation in gathered.operations.items() if operation == "concat")
         self.alike = _classes(gathered)
+        self.left_out = frozenset(self._not_common() if common_only else ())
         self.facts: dict[str, dict[Facts, Witness]] = {}
         for one in self.alike:
-            for form in one.form:
+            for form in self.variables(one):
                 self.facts.setdefault(form.path, {}).setdefault(form.facts, one.first.witness)
-        dims_of_files = {dim for one in self.alike for form in one.form for dim in form.dims}
+        dims_of_files = {dim for one in self.alike for form in self.variables(one) for dim in form.dims}
         self.new_dims = tuple(dim for dim in self.concat_dims if dim not in dims_of_files)
         self.lengths: dict[tuple[str, str], NDArray[np.int64]] = {}
         self.clashes: list[LengthClash] = []
@@ -94,6 +91,31 @@ class Survey:
         self.values: dict[str, dict[tuple[int, ...], Values]] = {}
         self.rivals: list[tuple[str, Values, Values]] = []
         self._survey_values()
+
+    def variables(self, one: Alike) -> Iterator[VariableForm]:
+        """Those of a class of inputs that are not left out."""
+        return (form for form in one.form if form.path not in self.left_out)
+
+    def parts(self) -> dict[tuple[int, ...], dict[frozenset[str], Witness]]:
+        """The distinct lists of variables of the inputs that are to have the same ones, with the first of each.
+
+        Inputs are to have the same variables where their numbers along all merged dimensions are the same.
+        """
+        merged = [axis for axis, dim in enumerate(self.dims) if dim not in self.concat_dims]
+        found: dict[tuple[int, ...], dict[frozenset[str], Witness]] = {}
+        for one in self.alike:
+            paths = frozenset(form.path for form in one.form)
+            parts, firsts = np.unique(one.numbers[:, merged], axis=0, return_index=True)
+            for part, first in zip(parts.tolist(), firsts.tolist(), strict=True):
+                witness = self.witness(one, one.numbers[first])
+                variants = found.setdefault(tuple(part), {})
+                variants[paths] = min(witness, variants.get(paths, witness))
+        return found
+
+    def own_axes(self, form: VariableForm) -> tuple[int, ...]:
+        """Axes of the pattern along which the variable is joined: the concatenated dimensions that it has or gains."""
+        own = set(form.dims) | (set() if form.is_coordinate else set(self.new_dims))
+        return tuple(axis for axis, dim in enumerate(self.dims) if dim in own and dim in self.concat_dims)
 
     def axis(self, dim: str) -> int | None:
         """Place of a concatenated dimension among the pattern's; ``None`` for all other dimensions."""
@@ -118,18 +140,33 @@ class Survey:
     def _told(self, group: str, dim: str, number: int) -> Iterator[tuple[Witness, int]]:
         axis = self.axis(dim)
         for one in self.alike:
-            for known_group, known_dim, length in one.lengths():
+            for known_group, known_dim, length in self._lengths_in(one):
                 if (known_group, known_dim) != (group, dim):
                     continue
                 rows = one.numbers if axis is None else one.numbers[one.numbers[:, axis] == number]
                 if len(rows):
                     yield self.witness(one, rows[0]), length
 
+    def _lengths_in(self, one: Alike) -> Iterator[tuple[str, str, int]]:
+        """(group, dimension, length), each once."""
+        seen: dict[tuple[str, str], int] = {}
+        for form, shape in zip(one.form, one.first.shapes, strict=True):
+            if form.path not in self.left_out:
+                group = form.path.rpartition("/")[0]
+                seen.update(((group, dim), length) for dim, length in zip(form.dims, shape, strict=True))
+        for (group, dim), length in seen.items():
+            yield group, dim, length
+
+    def _not_common(self) -> Iterator[str]:
+        for variants in self.parts().values():
+            lists = list(variants)
+            yield from frozenset().union(*lists).difference(frozenset.intersection(*lists))
+
     def _survey_lengths(self) -> None:
         unsure: set[tuple[str, str, int]] = set()
         sizes = {dim: self.size(dim) for dim in self.concat_dims}
         for one in self.alike:
-            for group, dim, length in one.lengths():
+            for group, dim, length in self._lengths_in(one):
                 axis = self.axis(dim)
                 places = np.zeros(1, np.int64) if axis is None else one.numbers[:, axis]
                 known = self.lengths.setdefault((group, dim), np.full(sizes.get(dim, 1), NOT_KNOWN, np.int64))
@@ -147,14 +184,15 @@ class Survey:
             self.clashes.append(LengthClash(group, dim, shown, variants))
 
     def _survey_values(self) -> None:
-        axes: dict[tuple[str, tuple[str, ...], bool], list[int]] = {}
+        axes: dict[int, tuple[int, ...]] = {}  # by form, of which equal ones are one object
         for record in self.gathered.records():
             for form, shape, piece in record.loaded():
-                key = (form.path, form.dims, form.is_coordinate)
-                if key not in axes:
-                    own = set(form.dims) | (set() if form.is_coordinate else set(self.new_dims))
-                    axes[key] = [axis for axis, dim in enumerate(self.dims) if dim in own and dim in self.concat_dims]
-                place = _along(record.numbers, axes[key])
+                if form.path in self.left_out:
+                    continue
+                own = axes.get(id(form))
+                if own is None:
+                    own = axes[id(form)] = self.own_axes(form)
+                place = _along(record.numbers, own)
                 assert form.dtype is not None
                 known = self.values.setdefault(form.path, {}).get(place)
                 if known is None:
@@ -177,7 +215,7 @@ def _classes(gathered: SchemaAccumulator) -> list[Alike]:
     ]
 
 
-def _along(numbers: tuple[int, ...], axes: list[int]) -> tuple[int, ...]:
+def _along(numbers: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     """``numbers`` along some axes, -1 for the others; the same object where all count."""
     if len(axes) == len(numbers):
         return numbers
