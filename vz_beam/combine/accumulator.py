@@ -12,7 +12,7 @@ from vz_beam.combine.attributes import AttributeUnion
 from vz_beam.combine.schema import Facts, FailedInput, InputSchema, VariableSchema, Witness
 from vz_beam.combine.skipped import SkippedInput
 from vz_beam.manifests.metadata import ArrayMetadata
-from vz_beam.patterns.index import Index
+from vz_beam.patterns.index import Index, Position
 from vz_beam.patterns.keys import Key
 
 Piece = bytes | tuple[Any, ...]
@@ -83,6 +83,32 @@ class Representative(NamedTuple):
     encoding: Mapping[str, Any]
 
 
+class FormKnowledge:
+    """What the inputs of one form say beyond it: their variables as the first of them knows each, and attributes.
+
+    ``attributes`` are by path, of variables and (with a slash at the end) of groups.
+    """
+
+    __slots__ = ("attributes", "representatives")
+
+    def __init__(self) -> None:
+        self.representatives: dict[str, Representative] = {}
+        self.attributes: dict[str, AttributeUnion] = {}
+
+    def offer(self, path: str, candidate: Representative) -> None:
+        """Take in what one more input knows of a variable."""
+        known = self.representatives.get(path)
+        if known is None or candidate.witness < known.witness:
+            self.representatives[path] = candidate
+
+    def merge(self, other: FormKnowledge) -> None:
+        """Take in what another one knows, which stays as it is."""
+        for path, candidate in other.representatives.items():
+            self.offer(path, candidate)
+        for path, union in other.attributes.items():
+            self.attributes.setdefault(path, AttributeUnion()).merge(union)
+
+
 class SchemaAccumulator:
     """What is known of all inputs so far: a record of some hundred bytes for each, however many references it has.
 
@@ -90,12 +116,11 @@ class SchemaAccumulator:
     """
 
     __slots__ = (
-        "attributes",
         "failed",
         "inputs",
         "keys",
+        "known",
         "operations",
-        "representatives",
         "rivals",
         "shared",
         "sizes",
@@ -117,9 +142,8 @@ class SchemaAccumulator:
         """What went wrong by the numbers of each input that could not be opened."""
         self.skipped: dict[tuple[str, ...], SkippedInput] = {}
         """The first input of each distinct list of variables that were left out: inputs have few such lists."""
-        self.representatives: dict[str, Representative] = {}
-        self.attributes: dict[str, AttributeUnion] = {}
-        """Attributes by path, of variables and (with a slash at the end) of groups."""
+        self.known: dict[Form, FormKnowledge] = {}
+        """What else the inputs of each form say."""
         self.shared: dict[Any, Any] = {}
         """One object for each value that many records hold."""
 
@@ -128,21 +152,24 @@ class SchemaAccumulator:
         self._add_index(schema.index)
         concat = set(schema.index.concat_dims)
         forms, shapes, values = [], [], []
-        for group, attributes in schema.groups.items():
-            self.attributes.setdefault(f"{group}/", AttributeUnion()).add(attributes)
         for path, variable in schema.variables.items():
-            self.attributes.setdefault(path, AttributeUnion()).add(variable.attributes)
             dtype = None
             if variable.values is not None:
                 dtype, piece = _packed(variable.values.values)
                 values.append(self._shared(piece) if concat.isdisjoint(variable.dims) else piece)
-            form = (path, variable.order, variable.is_coordinate, variable.dims, variable.facts, dtype)
-            forms.append(VariableForm(*form))
+            forms.append(
+                VariableForm(path, variable.order, variable.is_coordinate, variable.dims, variable.facts, dtype)
+            )
             shapes.append(variable.shape)
-            known = self.representatives.get(path)
-            if known is None or schema.witness < known.witness:
-                self.representatives[path] = _representative(schema.witness, variable)
-        self._keep(InputRecord(*schema.witness, tuple(forms), tuple(shapes), tuple(values)))
+        form = self._shared(tuple(forms))
+        known = self.known.setdefault(form, FormKnowledge())
+        for group, attributes in schema.groups.items():
+            known.attributes.setdefault(f"{group}/", AttributeUnion()).add(attributes)
+        for path, variable in schema.variables.items():
+            known.attributes.setdefault(path, AttributeUnion()).add(variable.attributes)
+            if path not in known.representatives or schema.witness < known.representatives[path].witness:
+                known.representatives[path] = _representative(schema.witness, variable)
+        self._keep(InputRecord(*schema.witness, form, tuple(shapes), tuple(values)))
         return self
 
     def fail(self, failure: FailedInput) -> SchemaAccumulator:
@@ -192,13 +219,29 @@ class SchemaAccumulator:
             self.failed[numbers] = min(self.failed.get(numbers, text), text)
         for skipped in other.skipped.values():
             self.skip(skipped)
-        for path, candidate in other.representatives.items():
-            known = self.representatives.get(path)
-            if known is None or candidate.witness < known.witness:
-                self.representatives[path] = candidate
-        for path, union in other.attributes.items():
-            self.attributes.setdefault(path, AttributeUnion()).merge(union)
+        for form, known in other.known.items():
+            self.known.setdefault(self._shared(form), FormKnowledge()).merge(known)
         return self
+
+    def index_of(self, numbers: tuple[int, ...]) -> Index:
+        """The index of the input with these numbers."""
+        return Index(
+            tuple(
+                Position(dim, "merge" if operation == "merge" else "concat", number, self.sizes[dim], key)
+                for (dim, operation), number in zip(self.operations.items(), numbers, strict=True)
+                for key in [self.keys.get(dim, {}).get(number)]
+            )
+        )
+
+    def without(self, left_out: Mapping[tuple[int, ...], str]) -> SchemaAccumulator:
+        """The same without some inputs, which count as failed for the reasons given."""
+        rest = SchemaAccumulator()
+        rest.operations, rest.sizes, rest.keys = self.operations, self.sizes, self.keys
+        rest.skipped, rest.known, rest.shared = self.skipped, self.known, self.shared
+        rest.inputs = {numbers: record for numbers, record in self.inputs.items() if numbers not in left_out}
+        rest.rivals = {numbers: records for numbers, records in self.rivals.items() if numbers not in left_out}
+        rest.failed = {**self.failed, **left_out}
+        return rest
 
     def _keep(self, record: InputRecord) -> None:
         form, shapes = self._shared(record.form), self._shared(record.shapes)

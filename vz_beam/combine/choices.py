@@ -15,7 +15,7 @@ _WORDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "order_by": (("index", "coordinate"), ()),
     "holes": (("raise", "missing"), ()),
     "variables": (("raise", "union", "intersection"), ()),
-    "mismatch": (("raise",), ("split", "exclude", "rewrite")),
+    "mismatch": (("raise", "exclude", "split"), ("rewrite",)),
 }
 """The words of each choice: those of this version, and those that are planned."""
 
@@ -36,7 +36,9 @@ class CombineChoices:
             others' parts missing, ``"intersection"`` leaves them out.
         fill_values: by path: what missing parts of variables read as that have no attribute ``_FillValue`` and cannot
             hold NaN. It becomes their ``_FillValue``: name a value that the data do not have.
-        mismatch: what becomes of inputs that disagree: ``"raise"`` lists every disagreement in one error.
+        mismatch: what becomes of inputs that disagree: ``"raise"`` lists every disagreement in one error,
+            ``"exclude"`` leaves out those that differ from most others, which count as failures, ``"split"`` makes a
+            group for each era of inputs that agree: ``era_1``, ``era_2`` in the order of their first ones.
 
     Raises:
         InputError: another word, or fewer than one chunk.

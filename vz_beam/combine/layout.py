@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vz_beam.combine.fragment import ShardKey
+from vz_beam.combine.schema import FailedInput
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes
 
 CHUNKS_PER_SHARD = 100_000
@@ -51,6 +52,8 @@ class Layout:
         notes: what the user should know about the inputs although it is no error.
         failed: texts of the inputs that are left out because they could not be opened.
         left_out: paths of variables that some inputs have and the dataset has not.
+        excluded: inputs that are left out because they disagree with most others, by their numbers.
+        eras: the group of each input by its numbers, where inputs that disagree are in groups of their own.
     """
 
     arrays: Mapping[str, ArrayLayout]
@@ -62,11 +65,24 @@ class Layout:
     failed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: frozenset[str] = frozenset()
+    excluded: Mapping[tuple[int, ...], FailedInput] = field(default_factory=dict)
+    eras: Mapping[tuple[int, ...], str] = field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layout):
             return NotImplemented
-        names = ("arrays", "groups", "new_dims", "chunks_per_shard", "inputs", "failed", "notes", "left_out")
+        names = (
+            "arrays",
+            "groups",
+            "new_dims",
+            "chunks_per_shard",
+            "inputs",
+            "failed",
+            "notes",
+            "left_out",
+            "excluded",
+            "eras",
+        )
         return (
             all(getattr(self, name) == getattr(other, name) for name in names)
             and list(self.arrays) == list(other.arrays)

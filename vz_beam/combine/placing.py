@@ -33,7 +33,7 @@ class InputReferences:
     """What placing needs of one input: a dataset without values, attributes and codecs, which travels lightly.
 
     Args:
-        numbers: of the input, by dimension.
+        numbers: of the input, by dimension, in the pattern's order.
         label: a name for the input in messages.
         arrays: all variables.
     """
@@ -63,7 +63,15 @@ def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fr
         CombineError: an array that the layout does not know, or that does not fit its place; file and array named.
     """
     numbers = references.numbers
+    place = tuple(numbers.values())
+    if place in layout.excluded:
+        return
+    era = layout.eras.get(place, "")
+    if layout.eras and not era:
+        raise CombineError(f"{references.label}: the layout has no era for this input: it was made from other inputs")
     for part in references.arrays:
+        if era:
+            part = part._replace(group=join_path(era, part.group).rstrip("/"), path=join_path(era, part.path))
         if part.path in layout.left_out:
             continue
         array = layout.arrays.get(part.path)
@@ -75,7 +83,7 @@ def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fr
             )
         if manifest is None or any(numbers[dim] != number for dim, number in array.placed_by.items()):
             continue
-        start = _start(layout, array, part, numbers)
+        start = _start(layout, era, array, part, numbers)
         if start is None:
             continue
         grid_shape = array.metadata.chunk_grid.grid_shape
@@ -94,7 +102,7 @@ def place_in_shards(layout: Layout, references: InputReferences) -> Iterator[tup
 
 
 def _start(
-    layout: Layout, array: ArrayLayout, part: ArrayReferences, numbers: Mapping[str, int]
+    layout: Layout, era: str, array: ArrayLayout, part: ArrayReferences, numbers: Mapping[str, int]
 ) -> tuple[int, ...] | None:
     """The grid position of the input's first chunk; ``None`` where it has no chunks."""
     group, path, dims = part.group, part.path, part.dims
@@ -112,7 +120,9 @@ def _start(
     for dim, chunk, length, has in zip(
         names, chunk_shape, array.metadata.shape, (1,) * len(gained) + part.shape, strict=True
     ):
-        starts = layout.starts.get(join_path(group, dim), layout.starts.get(dim) if dim in gained else None)
+        starts = layout.starts.get(
+            join_path(group, dim), layout.starts.get(join_path(era, dim)) if dim in gained else None
+        )
         first = 0
         if starts is not None and dim in numbers:
             first = int(starts[numbers[dim]]) if numbers[dim] < len(starts) else -1

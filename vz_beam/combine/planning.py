@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vz_beam.combine.accumulator import Representative, SchemaAccumulator
 from vz_beam.combine.agreement import disagreements
 from vz_beam.combine.choices import CombineChoices
+from vz_beam.combine.eras import eras, excluded, layout_of_eras
 from vz_beam.combine.holes import (
     arrays_with_holes,
     complete_lengths,
@@ -46,7 +47,7 @@ def plan_layout(gathered: SchemaAccumulator, choices: CombineChoices | None = No
         failures = [gathered.failed[key] for key in sorted(gathered.failed)]
         why = f"all {len(failures)} failed: {'; '.join(failures[:3])}" if failures else "the pattern is empty"
         raise CombineError(f"there is no input to combine, {why}")
-    if gathered.skipped and not gathered.representatives:
+    if gathered.skipped and not any(gathered.known):
         found = skipped_variables(gathered.first_skipped())
         variables = "; ".join(f"{one.path!r} (such as in {one.url}): {one_line(one.reason)}" for one in found)
         raise CombineError(
@@ -55,6 +56,27 @@ def plan_layout(gathered: SchemaAccumulator, choices: CombineChoices | None = No
         )
     for index in choices.absent:
         gathered.expect(index)
+    failed = tuple(gathered.failed[key] for key in sorted(gathered.failed))
+    if choices.mismatch == "exclude":
+        left_out = excluded(gathered, Survey(gathered, common_only=choices.variables == "intersection"))
+        layout = _plan(gathered.without({numbers: str(one) for numbers, one in left_out.items()}), choices)
+        return replace(layout, failed=failed, excluded=left_out)
+    if choices.mismatch == "split" and len(found_eras := eras(gathered)) > 1:
+        layouts = {f"era_{number}": _plan(era, choices) for number, (era, _) in enumerate(found_eras, 1)}
+        members = {place: name for name, (era, _) in zip(layouts, found_eras, strict=True) for place in era.inputs}
+        layout = layout_of_eras(layouts, members)
+        told = (_told_era(name, era, why) for name, (era, why) in zip(layouts, found_eras, strict=True))
+        return replace(layout, failed=failed, notes=(*told, *layout.notes))
+    return replace(_plan(gathered, choices), failed=failed)
+
+
+def _told_era(name: str, era: SchemaAccumulator, why: str) -> str:
+    first, last = (era.inputs[numbers].label for numbers in (min(era.inputs), max(era.inputs)))
+    return f"{name}: {len(era.inputs)} inputs, from {first} to {last}" + (f" ({why})" if why else "")
+
+
+def _plan(gathered: SchemaAccumulator, choices: CombineChoices) -> Layout:
+    """The plan of inputs that are to be one dataset."""
     survey = Survey(gathered, common_only=choices.variables == "intersection")
     numbers = numbers_in_use(survey, choices.holes)
     if problems := disagreements(survey, absent_are_missing=choices.variables == "union"):
@@ -68,12 +90,11 @@ def plan_layout(gathered: SchemaAccumulator, choices: CombineChoices | None = No
     notes += [f"variable {path!r} is left out, since not all inputs have it" for path in survey.left_out]
     return Layout(
         arrays=arrays,
-        groups=_group_attributes(gathered, arrays),
+        groups=_group_attributes(survey, arrays),
         starts=planner.start_arrays(),
         new_dims=survey.new_dims,
         chunks_per_shard=choices.chunks_per_shard,
         inputs=len(gathered.inputs),
-        failed=tuple(gathered.failed[key] for key in sorted(gathered.failed)),
         notes=tuple(sorted(notes)),
         left_out=survey.left_out,
     )
@@ -86,9 +107,7 @@ class _Planner:
         self.survey = survey
         self.gathered = survey.gathered
         self.new_dims = survey.new_dims
-        representatives = survey.gathered.representatives.items()
-        self.known = {path: known for path, known in representatives if path not in survey.left_out}
-        """What is known of each variable of the dataset."""
+        self.known = survey.representatives
         self.choices = choices
         self.notes: list[str] = []
         self.with_holes: set[str] = set()
@@ -216,7 +235,7 @@ class _Planner:
             known.metadata,
             shape=tuple(self.total(group, dim) for dim in dims),
             chunk_shape=(1,) * len(gained) + known.metadata.chunk_shape,
-            attributes=self.gathered.attributes[path].result(known.attribute_names),
+            attributes=self.survey.attributes[path].result(known.attribute_names),
             dimension_names=dims,
         )
         array = ArrayLayout(metadata)
@@ -245,7 +264,7 @@ class _Planner:
             pieces.setdefault(key, values)
         array, joined_dims = join_arrays(pieces, [dim if dim in dims else None for dim in survey.dims], known.dims)
         joined = xr.Variable(joined_dims, array, encoding=dict(known.encoding)).transpose(*dims)
-        joined.attrs = self.gathered.attributes[path].result(known.attribute_names)
+        joined.attrs = self.survey.attributes[path].result(known.attribute_names)
         metadata, chunks, used = encode_values(path, joined, clocks.get(time) if time else None)
         clocks[path] = used
         return ArrayLayout(metadata, chunks, is_loaded=True)
@@ -282,7 +301,7 @@ class _Planner:
         """Path of the time coordinate by path of its bounds variable."""
         found = {}
         for path, known in self.known.items():
-            attributes = self.gathered.attributes[path].values
+            attributes = self.survey.attributes[path].values
             for name in (attributes.get("bounds"), attributes.get("climatology")):
                 bounds = join_path(path.rpartition("/")[0], str(name))
                 if known.metadata is None and bounds in self.known and bounds != path:
@@ -324,18 +343,18 @@ def _inverse(order: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return ranks
 
 
-def _group_attributes(gathered: SchemaAccumulator, arrays: Mapping[str, ArrayLayout]) -> dict[str, Attributes]:
+def _group_attributes(survey: Survey, arrays: Mapping[str, ArrayLayout]) -> dict[str, Attributes]:
     """Attributes by group; coordinates that no variable's attribute names are named by their group's."""
     groups: dict[str, Attributes] = {}
-    for path in sorted(key.removesuffix("/") for key in gathered.attributes if key.endswith("/")):
-        attributes = gathered.attributes[f"{path}/"].result(())
+    for path in sorted(key.removesuffix("/") for key in survey.attributes if key.endswith("/")):
+        attributes = survey.attributes[f"{path}/"].result(())
         named: set[str] = set()
         coordinates = []
         for array_path, array in arrays.items():
             group, _, name = array_path.rpartition("/")
             if group == path:
                 named.update(str(array.metadata.attributes.get("coordinates", "")).split())
-                known = gathered.representatives.get(array_path)
+                known = survey.representatives.get(array_path)
                 if known is not None and known.is_coordinate and name not in known.dims:
                     coordinates.append(name)
         if unnamed := [name for name in coordinates if name not in named]:

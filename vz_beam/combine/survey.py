@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vz_beam.combine.accumulator import Form, InputRecord, Piece, SchemaAccumulator, VariableForm, unpacked
+from vz_beam.combine.accumulator import (
+    Form,
+    InputRecord,
+    Piece,
+    Representative,
+    SchemaAccumulator,
+    VariableForm,
+    unpacked,
+)
+from vz_beam.combine.attributes import AttributeUnion
 from vz_beam.combine.schema import Facts, Witness
 
 NOT_KNOWN = -1
@@ -40,10 +49,17 @@ class LengthClash(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alike:
-    """The inputs that have the same variables of the same shapes: ``numbers`` int64[inputs, dimensions], ascending."""
+    """The inputs that have the same variables of the same shapes, and the same values of those that are not joined.
+
+    Args:
+        first: in the pattern's order.
+        numbers: int64[inputs, dimensions], ascending.
+        constants: loaded values of the variables without a concatenated dimension, by path.
+    """
 
     first: InputRecord
     numbers: NDArray[np.int64]
+    constants: Mapping[str, Values]
 
     @property
     def form(self) -> Form:
@@ -70,6 +86,8 @@ class Survey:
         values: loaded values by variable, then by their numbers along the dimensions that it has or gains, -1 for the
             others; those of the first input that has them.
         left_out: paths of the variables that are left out.
+        representatives: each variable as the first input that has it knows it.
+        attributes: those of variables by path, and of groups by path with a slash at the end.
         rivals: (path, first, other): pairs of loaded values for one place that are not the same bytes.
     """
 
@@ -79,6 +97,9 @@ class Survey:
         self.concat_dims = tuple(dim for dim, operation in gathered.operations.items() if operation == "concat")
         self.alike = _classes(gathered)
         self.left_out = frozenset(self._not_common() if common_only else ())
+        self.representatives: dict[str, Representative] = {}
+        self.attributes: dict[str, AttributeUnion] = {}
+        self._survey_knowledge()
         self.facts: dict[str, dict[Facts, Witness]] = {}
         for one in self.alike:
             for form in self.variables(one):
@@ -140,14 +161,27 @@ class Survey:
     def _told(self, group: str, dim: str, number: int) -> Iterator[tuple[Witness, int]]:
         axis = self.axis(dim)
         for one in self.alike:
-            for known_group, known_dim, length in self._lengths_in(one):
+            for known_group, known_dim, length in self.lengths_in(one):
                 if (known_group, known_dim) != (group, dim):
                     continue
                 rows = one.numbers if axis is None else one.numbers[one.numbers[:, axis] == number]
                 if len(rows):
                     yield self.witness(one, rows[0]), length
 
-    def _lengths_in(self, one: Alike) -> Iterator[tuple[str, str, int]]:
+    def _survey_knowledge(self) -> None:
+        merged: set[int] = set()
+        for one in self.alike:
+            known = self.gathered.known[one.form]
+            for path, found in known.representatives.items():
+                if path not in self.representatives and path not in self.left_out:
+                    # the first input of the form may be one that is not surveyed
+                    self.representatives[path] = found._replace(witness=one.first.witness)
+            if id(one.form) not in merged:
+                merged.add(id(one.form))
+                for path, union in known.attributes.items():
+                    self.attributes.setdefault(path, AttributeUnion()).merge(union)
+
+    def lengths_in(self, one: Alike) -> Iterator[tuple[str, str, int]]:
         """(group, dimension, length), each once."""
         seen: dict[tuple[str, str], int] = {}
         for form, shape in zip(one.form, one.first.shapes, strict=True):
@@ -166,7 +200,7 @@ class Survey:
         unsure: set[tuple[str, str, int]] = set()
         sizes = {dim: self.size(dim) for dim in self.concat_dims}
         for one in self.alike:
-            for group, dim, length in self._lengths_in(one):
+            for group, dim, length in self.lengths_in(one):
                 axis = self.axis(dim)
                 places = np.zeros(1, np.int64) if axis is None else one.numbers[:, axis]
                 known = self.lengths.setdefault((group, dim), np.full(sizes.get(dim, 1), NOT_KNOWN, np.int64))
@@ -202,17 +236,33 @@ class Survey:
 
 
 def _classes(gathered: SchemaAccumulator) -> list[Alike]:
-    firsts: dict[tuple[int, int], InputRecord] = {}
-    numbers: dict[tuple[int, int], list[Sequence[int]]] = {}
+    concat = {dim for dim, operation in gathered.operations.items() if operation == "concat"}
+    constant: dict[int, list[int]] = {}  # by form: which of its loaded values are not joined
+    firsts: dict[tuple[int, ...], InputRecord] = {}
+    numbers: dict[tuple[int, ...], list[Sequence[int]]] = {}
     for record in gathered.records():
-        key = (id(record.form), id(record.shapes))  # shared objects: equal ones are one
+        # equal ones are one object
+        places = constant.get(id(record.form))
+        if places is None:
+            loaded = [form for form in record.form if form.dtype is not None]
+            places = [place for place, form in enumerate(loaded) if concat.isdisjoint(form.dims)]
+            constant[id(record.form)] = places
+        key = (id(record.form), id(record.shapes), *(id(record.values[place]) for place in places))
         firsts.setdefault(key, record)
         numbers.setdefault(key, []).append(record.numbers)
     width = len(gathered.operations)
     return [
-        Alike(first, np.array(numbers[key], np.int64).reshape(len(numbers[key]), width))
+        Alike(first, np.array(numbers[key], np.int64).reshape(len(numbers[key]), width), _constants(first, concat))
         for key, first in firsts.items()
     ]
+
+
+def _constants(record: InputRecord, concat: set[str]) -> dict[str, Values]:
+    return {
+        form.path: Values(record, form.dtype, shape, piece)
+        for form, shape, piece in record.loaded()
+        if form.dtype is not None and concat.isdisjoint(form.dims)
+    }
 
 
 def _along(numbers: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
