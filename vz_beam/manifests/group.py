@@ -11,6 +11,7 @@ from vz_beam.manifests.metadata import Attributes
 
 if TYPE_CHECKING:
     import xarray as xr
+    from zarr.core.group import GroupMetadata
 
 
 class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
@@ -70,6 +71,13 @@ class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
 
     def __repr__(self) -> str:
         return f"ManifestGroup<arrays={list(self.arrays)}, groups={list(self.groups)}>"
+
+    @property
+    def metadata(self) -> GroupMetadata:
+        """What zarr has for the metadata of a group; ``metadata.attributes`` are those of this group."""
+        from zarr.core.group import GroupMetadata  # here, since parsers that only look at a file make do without it
+
+        return GroupMetadata(attributes=self.attributes, zarr_format=3)
 
     @property
     def nbytes_virtual(self) -> int:
