@@ -124,8 +124,8 @@ def entry_fields(key: str, entry: Mapping[str, Any] | ChunkEntry) -> tuple[str, 
     fields = entry.to_dict() if isinstance(entry, ChunkEntry) else entry
     if not isinstance(fields, Mapping) or fields.keys() - {"data"} != {"path", "offset", "length"}:
         raise ManifestError(
-            f"Each chunk entry must be of the form dict(path=<str>, offset=<int>, length=<int>), with data=<bytes> where "
-            f"it is inlined, but that of chunk {key!r} is {fields!r}"
+            f"Each chunk entry must be of the form dict(path=<str>, offset=<int>, length=<int>), with data=<bytes> "
+            f"where it is inlined, but that of chunk {key!r} is {fields!r}"
         )
     where = f" of chunk {key!r}"
     data = fields.get("data")
