@@ -2,8 +2,8 @@
 
 ``ManifestStore`` can be had from here because VirtualiZarr's users look for it here; it reads, and lies in ``storage``.
 
-Names are loaded when they are first used, and with them how xarray reindexes virtual arrays: modules of this package
-that are imported by themselves load no xarray, which takes longer than to look at the first bytes of a file.
+Names are loaded when they are first used, and with them how xarray reindexes and loads virtual arrays: modules of this
+package that are imported by themselves load no xarray, which takes longer than to look at the first bytes of a file.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'vz_beam.manifests' has no attribute {name!r}")
-    importlib.import_module("vz_beam.manifests.reindexing")
+    for hook in ("reindexing", "loading"):
+        importlib.import_module(f"vz_beam.manifests.{hook}")
     value = getattr(importlib.import_module(f"vz_beam.manifests.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vz_beam.errors import ManifestError, ManifestTypeError
 from vz_beam.manifests.array import ManifestArray
-from vz_beam.manifests.metadata import Attributes
+from vz_beam.manifests.metadata import Attributes, alike
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,8 +64,8 @@ class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
         ours, theirs = (
             {name: (array.metadata, array.manifest) for name, array in group.arrays.items()} for group in (self, other)
         )
-        rest = ("attributes", "groups", "skipped")
-        return ours == theirs and all(getattr(self, name) == getattr(other, name) for name in rest)
+        rest = self.groups == other.groups and self.skipped == other.skipped
+        return ours == theirs and rest and alike(self.attributes, other.attributes)
 
     __hash__ = None  # type: ignore[assignment]  # as of any mapping whose values can be large
 

@@ -89,12 +89,12 @@ class ArrayMetadata:
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, ArrayMetadata):
-            return all(_alike(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+            return all(alike(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
         if not hasattr(other, "to_dict") or not hasattr(other, "chunk_grid"):
             return NotImplemented
         v3 = _v3_documents()
         try:
-            return _alike(self.to_dict(), v3.to_v3(v3.from_v3(other)))
+            return alike(self.to_dict(), v3.to_v3(v3.from_v3(other)))
         except VzBeamError:
             return False
 
@@ -161,12 +161,12 @@ class ArrayMetadata:
         )
 
 
-def _alike(one: Any, other: Any) -> bool:
+def alike(one: Any, other: Any) -> bool:
     """Whether two values are equal, NaN to NaN, in whatever they lie."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_alike(value, other[name]) for name, value in one.items())
+        return one.keys() == other.keys() and all(alike(value, other[name]) for name, value in one.items())
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(map(_alike, one, other))
+        return len(one) == len(other) and all(map(alike, one, other))
     if isinstance(one, (float, complex, np.number, np.datetime64, np.timedelta64)) and one != one:
         return isinstance(other, type(one)) and bool(other != other)
     return bool(np.all(one == other)) and np.shape(one) == np.shape(other)
