@@ -16,7 +16,10 @@ from vz_beam.combine.placing import place, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import nodes_of, schema_of, virtual_array
 from vz_beam.combine.skipped import skipped_in
+from vz_beam.datasets.changed_arrays import Data, changed_arrays
+from vz_beam.datasets.rechunking import rechunked_variables
 from vz_beam.errors import InputError
+from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_manifest import check_new_paths
 from vz_beam.patterns.index import Index
 from vz_beam.writers.dataset_references import kerchunk_dict
@@ -117,6 +120,22 @@ class VirtualDatasetAccessor(_VirtualAccessor):
         check_new_paths(new)
         return _renamed(self._data, new)
 
+    def rechunk(self, chunks: Mapping[Any, int]) -> xr.Dataset:
+        """The same data in chunks of other lengths, made of the same bytes: nothing is read or copied.
+
+        Uncompressed chunks can be cut, and joined where they lie one after the other in one file; see
+        :func:`vz_beam.manifests.rechunked`. Variables that have none of the dimensions stay as they are, and so do
+        loaded ones.
+
+        Args:
+            chunks: elements of a chunk by dimension, such as ``{"time": 1}``.
+
+        Raises:
+            InputError: a dimension that no variable has, or a length below 1.
+            ManifestError: chunks that the bytes do not allow; every such variable is named, with why.
+        """
+        return rechunked_variables(self._data, chunks)
+
 
 class VirtualDataTreeAccessor(_VirtualAccessor):
     """``tree.vz``: references of a tree."""
@@ -127,8 +146,11 @@ class VirtualDataTreeAccessor(_VirtualAccessor):
     def rename_paths(self, new: str | Callable[[str], str]) -> xr.DataTree:
         """As for a dataset, in every node."""
         check_new_paths(new)
-        nodes = {f"/{path}": _renamed(node, new) for path, node in nodes_of(self._data)}
-        return xr.DataTree.from_dict(nodes, name=self._data.name)
+        return _renamed(self._data, new)
+
+    def rechunk(self, chunks: Mapping[Any, int]) -> xr.DataTree:
+        """As for a dataset, in every node; a dimension must be one of some node."""
+        return rechunked_variables(self._data, chunks)
 
 
 def deprecated_dataset_accessor(dataset: xr.Dataset) -> VirtualDatasetAccessor:
@@ -164,13 +186,10 @@ def register_accessors() -> None:
 register_accessors()
 
 
-def _renamed(dataset: xr.Dataset, new: str | Callable[[str], str]) -> xr.Dataset:
-    renamed = dataset.copy(deep=False)
-    for name, variable in dataset.variables.items():
-        array = virtual_array(variable)
-        if array is not None:
-            renamed[name] = xr.Variable(variable.dims, array.rename_paths(new), variable.attrs, variable.encoding)
-    return renamed
+def _renamed(data: Data, new: str | Callable[[str], str]) -> Data:
+    return changed_arrays(
+        data, lambda _, __, array: array.rename_paths(new) if isinstance(array, ManifestArray) else array
+    )
 
 
 def _shards(layout: Layout, fragments: Mapping[str, Fragment]) -> dict[ShardKey, Fragment]:
