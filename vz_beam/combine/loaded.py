@@ -74,7 +74,7 @@ def encode_values(
     if values.dtype.kind not in "iufbcSV":
         raise CombineError(f"variable {name!r} holds {values.dtype} values, which no store can hold: drop it")
     order = None if values.dtype.itemsize == 1 or values.dtype.kind == "S" else "little"
-    values = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<")))
+    values = values.astype(values.dtype.newbyteorder("<"), order="C")  # np.ascontiguousarray gives scalars a dimension
     rows = max(1, CHUNK_BYTES // max(1, values[:1].nbytes)) if values.ndim else 1
     chunk_shape = tuple(max(1, n) for n in values.shape)
     if values.ndim and values.shape[0] > rows:
