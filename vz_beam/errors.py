@@ -120,9 +120,9 @@ class StoreMismatchError(MismatchError):
         count = len(self.disagreements)
         listed = "\n".join(f"  * {text}" for text in self.disagreements)
         return (
-            f"the dataset and the store disagree in {count} place{'s' if count != 1 else ''}, and nothing was written:\n"
-            f"{listed}\nWay out: drop the variables (dataset.drop_vars) where the store can do without them, or write to "
-            "another group or store."
+            f"the dataset and the store disagree in {count} place{'s' if count != 1 else ''}, and nothing was "
+            f"written:\n{listed}\nWay out: drop the variables (dataset.drop_vars) where the store can do without them, "
+            "or write to another group or store."
         )
 
 

@@ -262,8 +262,8 @@ class _Target:
         if goes_on and (_direction(new) == rising or new.size == 1):
             return []
         return [
-            f"coordinate {dim!r} does not go on where the store ends: it runs from {known[0]} to {known[-1]} in {STORE}, "
-            f"and from {new[0]} to {new[-1]} in {self.source} (was it appended before?)"
+            f"coordinate {dim!r} does not go on where the store ends: it runs from {known[0]} to {known[-1]} in "
+            f"{STORE}, and from {new[0]} to {new[-1]} in {self.source} (was it appended before?)"
         ]
 
     def parts(self, names: list[str], starts: Mapping[str, int], lengths: Mapping[str, int]) -> Parts:

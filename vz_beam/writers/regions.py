@@ -21,8 +21,8 @@ def resolved_region(
     """Start and stop, elements, along each dimension that the region names.
 
     Args:
-        region: ``"auto"`` for every dimension of the dataset (those of no loaded coordinate are whole), or a slice or ``"auto"`` by dimension; ``"auto"`` looks
-            the dataset's coordinate up in the store's.
+        region: a slice or ``"auto"`` by dimension; ``"auto"`` looks the dataset's coordinate up in the store's. Alone,
+            it stands for every dimension of the dataset, of which those without a loaded coordinate are whole.
         dataset: to be written.
         lengths: of the store's dimensions, elements.
         coordinates: of the store, decoded, by name.
