@@ -62,6 +62,10 @@ def encode_values(
         CombineError: values of a type that no store can hold.
     """
     encoding = {key: variable.encoding[key] for key in TIME_ENCODING if key in variable.encoding}
+    if "units" in encoding and variable.dtype.kind == "M":
+        # what CF says where a file names none; xarray would take another, and numbers before 1582 would differ from
+        # those of virtual bounds
+        encoding.setdefault("calendar", "standard")
     is_time = variable.dtype.kind in "mM" or is_cftime(variable.values)
     if is_time:
         encoded = _encode_times(name, variable, {**encoding, **clock} if clock else encoding)
