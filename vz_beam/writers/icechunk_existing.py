@@ -5,6 +5,7 @@ All is checked before anything is written: what the bytes mean must be the same 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 STORE = "the store"
 _IGNORED = frozenset(["kind", "attribute coordinates"])
 """Facts that writers of stores put elsewhere, at the group, and that change no value."""
+
+_LAST_JULIAN_YEAR = 1582
+"""Numbers that count from a later year mean the same in the calendars "standard" and "proleptic_gregorian"."""
 
 
 class Part(NamedTuple):
@@ -210,7 +214,7 @@ class _Target:
             variable = self.dataset.variables[name]
             array = virtual_array(variable)
             if array is None:
-                ours[name], theirs[name] = variable, self.decoded[name]
+                ours[name], theirs[name] = _with_calendar(variable), _with_calendar(self.decoded[name])
                 continue
             metadata = replace(
                 array.metadata, attributes=dict(variable.attrs), dimension_names=tuple(map(str, variable.dims))
@@ -295,6 +299,18 @@ class _Target:
         if problems:
             raise StoreMismatchError(tuple(problems))
         return Parts(tuple(parts))
+
+
+def _with_calendar(variable: xr.Variable) -> xr.Variable:
+    """Times that numpy holds with the name of their calendar: "standard" wherever that makes no difference."""
+    if variable.dtype.kind != "M":
+        return variable
+    encoding = dict(variable.encoding)
+    calendar = encoding.get("calendar", "standard")
+    year = re.search(r"since\s+(\d+)", str(encoding.get("units", "")))
+    if calendar == "gregorian" or (calendar == "proleptic_gregorian" and year and int(year[1]) > _LAST_JULIAN_YEAR):
+        calendar = "standard"
+    return xr.Variable(variable.dims, variable.values, variable.attrs, {**encoding, "calendar": calendar})
 
 
 def _without_chunks(metadata: ArrayMetadata) -> xr.Variable:
