@@ -35,7 +35,8 @@ def write(repository: icechunk.Repository, data: xr.Dataset | xr.DataTree, **cho
 def read(repository: icechunk.Repository, **choices: Any) -> xr.Dataset:
     """The store as xarray shows it."""
     store = repository.readonly_session("main").store
-    return xr.open_zarr(store, consolidated=False, chunks=None, **choices)
+    dataset: xr.Dataset = xr.open_zarr(store, consolidated=False, chunks=None, **choices)
+    return dataset
 
 
 def assert_same(ours: xr.Dataset, expected: xr.Dataset | Mapping[str, xr.Variable]) -> None:

@@ -142,7 +142,7 @@ def test_what_does_not_change_the_meaning_is_taken(tmp_path: Path, level: int) -
 
 def test_virtual_times_of_other_units_are_refused_and_loaded_ones_encoded_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    other = {"units": "hours since 2000-01-05"}
+    other: dict[str, Any] = {"units": "hours since 2000-01-05"}
     write(store.repository, store.open([0, 24], **other), append_dim="time")
     expected = np.datetime64("2000-01-01") + np.arange(6)
     np.testing.assert_array_equal(read(store.repository)["time"].values, expected)
@@ -164,7 +164,7 @@ def test_times_that_the_stores_units_cannot_say_are_refused(tmp_path: Path) -> N
 
 
 def test_loaded_values_are_packed_as_the_store_packs_them_or_refused(tmp_path: Path) -> None:
-    packing = {"attributes": {"scale_factor": 0.1, "_FillValue": np.int16(-9)}}
+    packing: dict[str, Any] = {"attributes": {"scale_factor": 0.1, "_FillValue": np.int16(-9)}}
     store = Store(tmp_path, **packing)
     dataset = store.open([4, 5], ["time", "x", "v"], **packing)
     dataset["v"][0, 0] = np.nan
@@ -239,7 +239,7 @@ def test_a_region_is_written_over_and_what_is_missing_is_erased(tmp_path: Path, 
 def test_a_region_that_does_not_fit_is_refused(tmp_path: Path, times: list[int], region: Any, found: str) -> None:
     store = Store(tmp_path)
     dataset = store.open(times).drop_vars(["area", "x"])
-    assert found in store.refuse(dataset, ValueError, region=region)  # type: ignore[arg-type]
+    assert found in store.refuse(dataset, ValueError, region=region)
 
 
 def test_variables_without_the_dimensions_of_the_region_are_refused(tmp_path: Path) -> None:
