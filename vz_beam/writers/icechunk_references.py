@@ -1,8 +1,8 @@
 """References and chunks of one array into an Icechunk session, in batches; any number of forked sessions may do so.
 
-Source: https://icechunk.io/en/stable/virtual/. Measured with icechunk, each reference: 1.1.21 takes 10 microseconds,
-all but one of them for its own logging, which ``ICECHUNK_NO_LOGS=1`` in the environment turns off before it is
-imported; 2.3.0 takes 0.3 microseconds from arrays and 0.7 from ``VirtualChunkSpec`` objects.
+Source: https://icechunk.io/en/stable/virtual/. Measured with a million references into 2,500 files: icechunk 1.1.21
+takes 9.7 s, and 3.1 s without its own logging, which ``ICECHUNK_NO_LOGS=1`` in the environment turns off where it is
+set before the import; 2.3.0 takes 0.6 s from arrays, and 1.4 s from ``VirtualChunkSpec`` objects.
 """
 
 from __future__ import annotations
