@@ -14,6 +14,7 @@ VzBeamError
 │   ├── UnsupportedGridError  a chunk grid that is not regular (also a NotImplementedError)
 │   └── ReadOnlyStoreError    a store that cannot be written (also a NotImplementedError)
 ├── ManifestError         an operation that a manifest array cannot do (also a ValueError)
+│   ├── ManifestIndexError  an index or axis that is not there (also an IndexError)
 │   ├── ManifestTypeError an argument of a wrong type (also a TypeError)
 │   └── NeedsValuesError  one that would read data (also a NotImplementedError and a TypeError)
 ├── CombineError
@@ -83,6 +84,10 @@ class ReadOnlyStoreError(UnsupportedError, NotImplementedError):
 
 class ManifestError(VzBeamError, ValueError):
     """An operation on manifests that cannot be done without touching data."""
+
+
+class ManifestIndexError(ManifestError, IndexError):
+    """An index or an axis that an array does not have: a ValueError and an IndexError, as numpy's AxisError is."""
 
 
 class ManifestTypeError(ManifestError, TypeError):

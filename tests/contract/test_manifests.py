@@ -77,9 +77,21 @@ def test_keys_values_and_items_are_those_of_a_dict() -> None:
         ({"0.0.": ENTRY}, ValueError, "Invalid format for chunk key"),
         ({"0.0": ENTRY, "0": ENTRY}, ValueError, "Inconsistent number of dimensions"),
         ({"0.0": {**ENTRY, "path": "f.nc"}}, ValueError, "must be absolute posix paths or URIs"),
-        ({"0.0": {**ENTRY, "offset": -1}}, ValueError, "offset of chunk '0.0' must be a positive integer"),
-        ({"0.0": {**ENTRY, "length": -1}}, ValueError, "length of chunk '0.0' must be a positive integer"),
-        ({"0.0": {**ENTRY, "offset": 1.5}}, TypeError, "offset of chunk '0.0'.*of type"),
+        (
+            {"0.0": {**ENTRY, "offset": -1}},
+            ValueError,
+            "byte offset must be a positive integer, but got offset=-1 of chunk '0.0'",
+        ),
+        (
+            {"0.0": {**ENTRY, "length": -1}},
+            ValueError,
+            "byte length must be a positive integer, but got length=-1 of chunk '0.0'",
+        ),
+        (
+            {"0.0": {**ENTRY, "offset": 1.5}},
+            TypeError,
+            "byte offset must be of type int, but got type .*of chunk '0.0'",
+        ),
         ({"0.0": {**ENTRY, "path": 3}}, TypeError, "path must be a str"),
     ],
 )
@@ -225,31 +237,114 @@ def test_comparing_gives_a_truth_value_for_each_element() -> None:
 def test_arrays_that_do_not_fit_are_errors_of_the_known_kind() -> None:
     zlib = [{"name": "numcodecs.zlib", "configuration": {"level": 1}}]
     for other, error, words in (
-        (array(data_type=np.dtype("int64")), ValueError, "dtype int32 and int64"),
-        (array(codecs=zlib), NotImplementedError, "codecs"),
-        (array(chunks=(1, 3)), ValueError, "chunk_shape"),
+        (array(data_type=np.dtype("int64")), ValueError, "inconsistent dtypes: dtype int32 and int64"),
+        (array(codecs=zlib), NotImplementedError, "cannot concatenate arrays which were stored using different codecs"),
+        (array(chunks=(1, 3)), ValueError, "inconsistent chunk shapes: .*Requires ZEP003.*in s3://b/f.nc and s3"),
         (array((4,), (2,)), ValueError, "dimensions"),
-        (array((4, 9)), ValueError, "shapes"),
+        (array((4, 9)), ValueError, r"Cannot concatenate arrays with shapes \[\(4, 6\), \(4, 9\)\]"),
+        (np.zeros((4, 6), np.int32), ValueError, "loaded"),
+        (3, TypeError, "loaded"),
     ):
         with pytest.raises(error, match=words):
             np.concatenate([array(), other], axis=0)
-    with pytest.raises(ValueError, match="partial chunk"):
+    with pytest.raises(ValueError, match="Cannot concatenate arrays with partial chunks because only regular"):
         np.concatenate([array((3, 6)), array()], axis=0)
     assert np.concatenate([array(), array((3, 6))], axis=0).shape == (7, 6)
     with pytest.raises(NotImplementedError, match="axis=None"):
         np.concatenate([array(), array()], axis=None)
-    with pytest.raises(ValueError, match="differ in shape"):
+    with pytest.raises(ValueError, match=r"Cannot concatenate arrays with differing shapes: \(4, 6\) vs \(4, 9\)"):
         np.stack([array(), array((4, 9))], axis=0)
-    with pytest.raises(ValueError, match=r"types differ: .*float32.*int32"):
+    with pytest.raises(ValueError, match=r"combine arrays with inconsistent dtypes.*float32.*int32"):
         np.result_type(array(), array(data_type=np.dtype("f4")))
     with pytest.raises(ValueError, match="broadcast"):
         np.broadcast_to(array(), (3, 4, 5))
+    for beyond in (lambda: np.concatenate([array()] * 2, axis=2), lambda: np.stack([array()] * 2, axis=3)):
+        for kind in (ValueError, IndexError):
+            with pytest.raises(kind, match="out of bounds for array of dimension"):
+                beyond()
+
+
+def test_an_index_that_cannot_be_is_an_error_of_both_libraries() -> None:
+    for indexer in ((0, 0, 0), (..., ...), (9, ...), (np.array([9]), ...), (np.array([0.5]), ...)):
+        for kind in (ValueError, IndexError):
+            with pytest.raises(kind):
+                array()[indexer]
+    for wrong in ("a", 1.5, {}, object()):
+        with pytest.raises(TypeError, match="indexer must be of type int, slice, ellipsis, None, or np.ndarray"):
+            array()[wrong]
+
+
+@pytest.mark.parametrize("separator", [".", "/"])
+def test_entries_of_an_array_have_keys_as_of_a_manifest_or_of_a_store(separator: str) -> None:
+    given = {key.replace(".", separator): entry for key, entry in entries().items()}
+    assert ManifestArray(metadata(), given).manifest == ChunkManifest(entries())
+
+
+def test_entries_and_shape_of_other_types_are_refused_in_words() -> None:
+    for wrong in ([("0", ENTRY)], "abc", None, 3):
+        with pytest.raises(TypeError, match="entries must be a dict"):
+            ChunkManifest(wrong)  # type: ignore[arg-type]
+    for key in (0, (0, 0), None):
+        with pytest.raises(TypeError, match="chunk keys are texts"):
+            ChunkManifest({key: ENTRY})  # type: ignore[dict-item]
+        with pytest.raises(TypeError, match="chunk keys are texts"):
+            ChunkManifest(entries())[key]  # type: ignore[index]
+    with pytest.raises(TypeError, match="path must be a str"):
+        ChunkManifest({"0": {**ENTRY, "path": None}})
+    with pytest.raises(ValueError, match="separator must be one of"):
+        ChunkManifest(entries(), separator="x")
+    with pytest.raises(ValueError, match="between chunk key 0 and 0.0: 1 vs 2"):
+        ChunkManifest({"0.0": ENTRY, "0": ENTRY})
+    single: dict[str, Any] = {"0": ENTRY}
+    for shape in (3, [3], (np.int64(3),)):
+        assert ChunkManifest(single, shape=shape).shape_chunk_grid == (3,)  # type: ignore[arg-type]
+    for shape, kind in (((-1,), ValueError), ("a", TypeError), ((1.5,), TypeError), ((None,), TypeError)):
+        with pytest.raises(kind, match="shape of a chunk grid"):
+            ChunkManifest(single, shape=shape)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("index", [(9, 0), (-1, 0), (0,), (0, 0, 0), "0.0", 0, None])
+def test_an_entry_outside_the_grid_is_an_index_error(index: Any) -> None:
+    with pytest.raises(IndexError, match="out of bounds for a grid"):
+        ChunkManifest(entries()).get_entry(index)
+
+
+def test_a_root_for_relative_paths_is_absolute() -> None:
+    def path(root: Any) -> Any:
+        return ChunkEntry.with_validation(path="../d/f.nc", offset=0, length=1, fs_root=root)["path"]
+
+    assert [path(root) for root in ("/r/x", "/r/x/", "file:///r/x", "/")] == ["file:///r/d/f.nc"] * 3 + [
+        "file:///d/f.nc"
+    ]
+    with pytest.raises(ValueError, match="fs_root must be an absolute path to a filesystem directory"):
+        path("r/x")
+    with pytest.raises(TypeError, match="fs_root"):
+        path(3)
+
+
+def test_metadata_that_cannot_be_is_a_value_error() -> None:
+    for wrong in ({}, {"shape": (2,), "chunks": (1,)}):
+        with pytest.raises(TypeError, match="lacks"):
+            ManifestArray(wrong, {})
+    assert metadata(4, 2).chunks == (2,)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'abc'"):
+        metadata(fill_value="abc")
 
 
 def test_a_variable_needs_dimension_names() -> None:
     assert array(dimension_names=["y", "x"]).to_virtual_variable().dims == ("y", "x")
     with pytest.raises(ValueError, match="dimension"):
         array().to_virtual_variable()
+    with pytest.raises(ValueError, match="Cannot create virtual variable from 2-dimensional array without dimension"):
+        ManifestGroup({"a": array()}).to_virtual_dataset()
+
+
+def test_a_variable_names_coordinates_of_its_group() -> None:
+    named = array(dimension_names=["y", "x"], attributes={"coordinates": "lat"})
+    dataset = ManifestGroup({"a": named, "lat": array(dimension_names=["y", "x"])}).to_virtual_dataset()
+    assert (set(dataset.coords), set(dataset.data_vars)) == ({"lat"}, {"a"})
+    assert dataset["a"].encoding["coordinates"] == "lat"
+    assert ManifestGroup({"a": named}).to_virtual_dataset()["a"].attrs == {"coordinates": "lat"}
 
 
 def test_a_group_has_metadata_and_members() -> None:
@@ -263,10 +358,15 @@ def test_a_group_has_metadata_and_members() -> None:
     for wrong in ({"arrays": {"a": 3}}, {"groups": {"g": array()}}):
         with pytest.raises(TypeError, match="not a Manifest"):
             ManifestGroup(**wrong)
-    with pytest.raises(ValueError, match="an array and for a group"):
+    with pytest.raises(ValueError, match="Some names collide"):
         ManifestGroup(arrays={"a": array()}, groups={"a": ManifestGroup()})
-    with pytest.raises(KeyError):
-        group["c"]
+    for lacking in ("c", 0, None):
+        assert lacking not in group
+        with pytest.raises(KeyError):
+            group[lacking]  # type: ignore[index]
+    for wrong in ({"arrays": [array()]}, {"arrays": array()}, {"attributes": 3}, {"arrays": {1: array()}}):
+        with pytest.raises(TypeError, match="dict by name|are texts"):
+            ManifestGroup(**wrong)
 
 
 def test_groups_with_nan_in_them_equal_their_pickles() -> None:

@@ -22,6 +22,7 @@ from vz_beam.manifests import ArrayMetadata, ChunkManifest, ManifestArray, Manif
 from vz_beam.parsers import HDFParser
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.manifest_store import ManifestStore as StoredManifestStore
+from vz_beam.storage.registry import PrefixRegistry
 
 
 @pytest.fixture
@@ -157,6 +158,31 @@ def opened_coords(file: str) -> xr.Dataset:
     return vz_beam.open_virtual_dataset(file, loadable_variables=[]).coords.to_dataset()
 
 
+@pytest.mark.parametrize("wrong", [3, b"t", ["t", 3], [None], Path("t")])
+def test_names_that_are_no_texts_are_an_error_of_both_kinds(wrong: Any, file: str) -> None:
+    for word in ("loadable_variables", "drop_variables"):
+        for kind in (ValueError, TypeError):
+            with pytest.raises(kind, match=f"{word} must be an iterable of string variable names"):
+                vz_beam.open_virtual_dataset(file, **{word: wrong})
+            with pytest.raises(kind, match=f"{word} must be an iterable of string variable names"):
+                vz_beam.open_virtual_mfdataset([file], **{word: wrong})
+
+
+def test_the_root_group_of_a_store_may_be_none() -> None:
+    store = ManifestStore(ManifestGroup(groups={"g": ManifestGroup()}))
+    assert not store.to_virtual_dataset(group=None)
+    assert store.to_virtual_datatree(group=None).groups == ("/", "/g")
+
+
+def test_a_registry_says_which_url_has_no_store() -> None:
+    registry: ObjectStoreRegistry[Any] = PrefixRegistry({"s3://b": object()})  # type: ignore[assignment]
+    with pytest.raises(ValueError, match="Could not find an ObjectStore matching the url `s3://c/f`"):
+        registry.resolve("s3://c/f")
+    for wrong in ("", "bucket", "bucket/x"):
+        with pytest.raises(ValueError, match="Urls are expected to contain a scheme"):
+            registry.register(wrong, object())  # type: ignore[arg-type]
+
+
 def test_any_function_of_url_and_registry_is_a_parser(file: str) -> None:
     def parser(url: str, registry: Any) -> ManifestStore:
         return HDFParser()(url, registry)
@@ -195,7 +221,7 @@ def test_a_store_is_read_only_and_made_of_a_group() -> None:
     assert (store.read_only, store.supports_writes, store.supports_deletes) == (True, False, False)
     with pytest.raises(TypeError, match="not a dict"):
         ManifestStore({})
-    for refused in (store.set("a", b""), store.delete("a")):
+    for refused in (store.set("a", b""), store.delete("a"), store.set_partial_values([])):
         with pytest.raises(NotImplementedError) as caught:
             asyncio.run(refused)
         assert isinstance(caught.value, ReadOnlyStoreError)

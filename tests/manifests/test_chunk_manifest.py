@@ -143,7 +143,7 @@ def test_entries_are_checked_and_paths_become_urls() -> None:
         made("a.nc")
     with pytest.raises(ValueError, match="length must be a positive integer"):
         made(length=-1)
-    with pytest.raises(TypeError, match=r"offset is 1\.5"):
+    with pytest.raises(TypeError, match=r"offset must be of type int.*1\.5"):
         made(offset=1.5)
 
 

@@ -39,7 +39,7 @@ def test_a_group_is_a_mapping_with_the_errors_of_one() -> None:
         assert path not in group
         with pytest.raises(KeyError):
             group[path]
-    with pytest.raises(TypeError, match="'v' is a int"):
+    with pytest.raises(TypeError, match="array v passed is of type <class 'int'>"):
         ManifestGroup({"v": 1})  # type: ignore[dict-item]
     with pytest.raises(TypeError, match="'g' is a dict"):
         ManifestGroup(groups={"g": {}})  # type: ignore[dict-item]

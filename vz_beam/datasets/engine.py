@@ -68,7 +68,7 @@ class VzBeamBackendEntrypoint(BackendEntrypoint):
     ) -> xr.Dataset:
         """One group of a file."""
         with opened_file(filename_or_obj, registry, parser, group, storage_options, unsupported) as opened:
-            drop = names_of(drop_variables) or []
+            drop = names_of(drop_variables, "drop_variables") or []
             skipped = opened.left_out([path for path in opened.skipped if "/" not in path], drop)
             store, stored = _stored_below(opened.node, registry, storage_options)
             dataset = _dataset(opened, "", opened.node, stored, drop, skipped, decoders)
@@ -89,7 +89,7 @@ class VzBeamBackendEntrypoint(BackendEntrypoint):
     ) -> dict[str, xr.Dataset]:
         """Each group at and below ``group`` by its path from there, such as ``"/"`` and ``"/a/b"``."""
         with opened_file(filename_or_obj, registry, parser, group, storage_options, unsupported) as opened:
-            drop = names_of(drop_variables) or []
+            drop = names_of(drop_variables, "drop_variables") or []
             skipped = opened.left_out(opened.skipped, drop)
             store, stored = _stored_below(opened.node, registry, storage_options)
             groups = {}

@@ -33,7 +33,7 @@ def executor_class(parallel: Any) -> type[Executor]:
         return parallel
     words = ", ".join(map(repr, NAMED))
     raise InputError(
-        f"parallel={parallel!r} is not one of False, {words} or a class of concurrent.futures.Executor, such as "
+        f"Invalid value for `parallel`: parallel={parallel!r} is not one of False, {words} or a class of concurrent.futures.Executor, such as "
         "ThreadPoolExecutor"
     )
 

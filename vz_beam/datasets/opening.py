@@ -14,7 +14,7 @@ from vz_beam.combine.schema import join_path
 from vz_beam.datasets.accessor import register_accessors
 from vz_beam.datasets.virtual_variables import virtual_dataset
 from vz_beam.datasets.virtualizarr import group_from_virtualizarr
-from vz_beam.errors import InputError, UnsupportedError
+from vz_beam.errors import InputError, InputTypeError, UnsupportedError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.parser import SkippingParser, find_parser
 from vz_beam.parsers.refusal import unsupported_variables
@@ -69,7 +69,7 @@ def open_virtual_dataset(
     """
     check_choice("unknown_names", unknown_names, ("raise", "ignore"))
     with opened_file(url, registry, parser, group, storage_options, unsupported) as opened:
-        drop = opened.known(names_of(drop_variables) or [], unknown_names, below=False)
+        drop = opened.known(names_of(drop_variables, "drop_variables") or [], unknown_names, below=False)
         return _dataset(opened, drop, names_of(loadable_variables), decode_times)
 
 
@@ -92,19 +92,19 @@ def open_virtual_datatree(
     """
     check_choice("unknown_names", unknown_names, ("raise", "ignore"))
     with opened_file(url, registry, parser, group, storage_options, unsupported) as opened:
-        drop = opened.known(names_of(drop_variables) or [], unknown_names, below=True)
+        drop = opened.known(names_of(drop_variables, "drop_variables") or [], unknown_names, below=True)
         return _tree(opened, drop, names_of(loadable_variables), decode_times)
 
 
 def dataset_of_store(
-    store: ManifestStore, group: str, loadable_variables: Iterable[str] | str | None, decode_times: bool | None
+    store: ManifestStore, group: str | None, loadable_variables: Iterable[str] | str | None, decode_times: bool | None
 ) -> xr.Dataset:
     """One group of a store as a dataset; see :meth:`ManifestStore.to_virtual_dataset`."""
     return _dataset(_opened_in(store, group), [], names_of(loadable_variables), decode_times)
 
 
 def tree_of_store(
-    store: ManifestStore, group: str, loadable_variables: Iterable[str] | str | None, decode_times: bool | None
+    store: ManifestStore, group: str | None, loadable_variables: Iterable[str] | str | None, decode_times: bool | None
 ) -> xr.DataTree:
     """A group of a store and all below it; see :meth:`ManifestStore.to_virtual_datatree`."""
     return _tree(_opened_in(store, group), [], names_of(loadable_variables), decode_times)
@@ -215,8 +215,8 @@ def _tree(
     return xr.DataTree.from_dict(tree)
 
 
-def _opened_in(store: ManifestStore, group: str) -> OpenedGroup:
-    path = group.strip("/")
+def _opened_in(store: ManifestStore, group: str | None) -> OpenedGroup:
+    path = (group or "").strip("/")
     register_accessors()
     node = _subgroup(store.group, path, "this store")
     return OpenedGroup(None, store.group, path, node, _skipped_below(store.group, path), False, store.source_of)
@@ -339,8 +339,19 @@ def _parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def names_of(names: Iterable[str] | str | None) -> list[str] | None:
-    """One name or many as a list; ``None`` stays."""
+def names_of(names: Iterable[str] | str | None, word: str = "loadable_variables") -> list[str] | None:
+    """One name or many as a list; ``None`` stays.
+
+    Raises:
+        InputTypeError: something else than texts.
+    """
     if names is None:
         return None
-    return [names] if isinstance(names, str) else list(names)
+    if not isinstance(names, Iterable):
+        raise InputTypeError(
+            f"{word} must be an iterable of string variable names, or None, but got type {type(names)}"
+        )
+    listed = [names] if isinstance(names, str) else list(names)
+    if wrong := [name for name in listed if not isinstance(name, str)]:
+        raise InputTypeError(f"{word} must be an iterable of string variable names, and {wrong} are none")
+    return listed

@@ -179,7 +179,7 @@ class _ManyFiles:
         choices = dict(choices)
         storage_options = choices.pop("storage_options", None)
         for word in ("drop_variables", "loadable_variables"):
-            choices[word] = names_of(choices.get(word))  # an iterator would be used up by the first file
+            choices[word] = names_of(choices.get(word), word)  # an iterator would be used up by the first file
         files = listed_files(urls, storage_options, registry)
         flat = list(leaves_of(files))
         if self._attrs_file is not None and self._attrs_file not in flat:

@@ -14,7 +14,7 @@ from vz_beam.combine.schema import virtual_array
 from vz_beam.combine.skipped import SKIPPED_KEY
 from vz_beam.errors import InputError, ManifestError
 from vz_beam.manifests.array import ManifestArray
-from vz_beam.manifests.group import ManifestGroup
+from vz_beam.manifests.group import ManifestGroup, named_coordinates
 from vz_beam.storage.array_values import read_values
 from vz_beam.storage.byte_source import ByteSource
 
@@ -63,7 +63,7 @@ def virtual_dataset(
     variables.update(_decoded(raw, variables, decode_times))
     coordinates = {name for name, variable in variables.items() if variable.dims == (name,)}
     for variable in variables.values():
-        coordinates |= _named_coordinates(variable, variables)
+        coordinates |= named_coordinates(variable, variables)
     attributes = dict(group.attributes)
     coordinates |= {name for name in str(attributes.pop("coordinates", "")).split() if name in variables}
     # an index needs values: variables that stay virtual have none
@@ -89,15 +89,6 @@ def _virtual_variable(name: str, array: ManifestArray) -> xr.Variable:
         return array.to_virtual_variable()
     except ManifestError as error:
         raise ManifestError(f"{name!r}: {error}") from error
-
-
-def _named_coordinates(variable: xr.Variable, variables: Mapping[str, xr.Variable]) -> set[str]:
-    """The coordinates that the attribute of one variable names; as in xarray, it moves to the encoding."""
-    text = variable.attrs.get("coordinates")
-    if not isinstance(text, str) or not all(name in variables for name in text.split()):
-        return set()
-    variable.encoding["coordinates"] = variable.attrs.pop("coordinates")
-    return set(text.split())
 
 
 def _decoded(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import DTypeLike, NDArray
 
-from vz_beam.errors import ManifestError, ManifestTypeError, NeedsValuesError
+from vz_beam.errors import FormatError, ManifestError, ManifestTypeError, NeedsValuesError
 from vz_beam.manifests.array_functions import ARRAY_FUNCTIONS, elementwise_equal
 from vz_beam.manifests.array_indexing import index_array
 from vz_beam.manifests.axis_order import transpose
@@ -37,6 +37,7 @@ class ManifestArray(NDArrayOperatorsMixin):
 
     Raises:
         ManifestError: a manifest that does not fit the metadata.
+        ManifestTypeError: something else than metadata and a manifest, or a document that lacks a part.
     """
 
     __slots__ = ("manifest", "metadata")
@@ -46,13 +47,15 @@ class ManifestArray(NDArrayOperatorsMixin):
         metadata: ArrayMetadata | ArrayV3Metadata | Mapping[str, Any],
         chunkmanifest: ChunkManifest | Mapping[str, Mapping[str, Any]],
     ) -> None:
-        self.metadata = metadata if isinstance(metadata, ArrayMetadata) else from_v3(metadata)
+        self.metadata = metadata if isinstance(metadata, ArrayMetadata) else _from_document(metadata)
         grid_shape = self.metadata.chunk_grid.grid_shape
         if isinstance(chunkmanifest, Mapping):
-            chunkmanifest = ChunkManifest(chunkmanifest, shape=grid_shape)
+            # VirtualiZarr wants them here as the store would name them, by "/", and everywhere else by "."
+            separator = "/" if any("/" in key for key in chunkmanifest if isinstance(key, str)) else "."
+            chunkmanifest = ChunkManifest(chunkmanifest, shape=grid_shape, separator=separator)
         if not isinstance(chunkmanifest, ChunkManifest):
             raise ManifestTypeError(
-                f"a manifest array needs a ChunkManifest or dict, not a {type(chunkmanifest).__name__}"
+                f"chunkmanifest arg must be of type ChunkManifest or dict, but got type {type(chunkmanifest)}"
             )
         if chunkmanifest.grid_shape != grid_shape:
             raise ManifestError(
@@ -104,8 +107,8 @@ class ManifestArray(NDArrayOperatorsMixin):
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         raise NeedsValuesError(
-            "a virtual array has no values in memory: load the variable when opening "
-            "(loadable_variables=[...]), or write the references and open the store"
+            "ManifestArrays can't be converted into numpy arrays or pandas Index objects: a virtual array has no values "
+            "in memory. Load the variable when opening (loadable_variables=[...]), or write the references and open the store"
         )
 
     def __array_function__(
@@ -140,7 +143,8 @@ class ManifestArray(NDArrayOperatorsMixin):
             )  # xarray asks so which texts are missing: references are not looked into
         if not isinstance(other, ManifestArray):
             raise NeedsValuesError(
-                f"a manifest array can be compared with another one, not with a {type(other).__name__}"
+                "Cannot check equality between a ManifestArray, which can be compared with another one only, and an "
+                f"object of type {type(other)}"
             )
         return elementwise_equal(self, other)
 
@@ -197,7 +201,10 @@ class ManifestArray(NDArrayOperatorsMixin):
         """
         names = self.metadata.dimension_names
         if names is None and self.ndim:
-            raise ManifestError(f"an array of {self.ndim} dimensions has no names for them: set dimension_names")
+            raise ManifestError(
+                f"Cannot create virtual variable from {self.ndim}-dimensional array without dimension names. It has no "
+                "names for them: set dimension_names"
+            )
         import xarray as xr  # here, since parsers that only look at a file make do without it
 
         return xr.Variable(names or (), self, dict(self.metadata.attributes))
@@ -205,3 +212,10 @@ class ManifestArray(NDArrayOperatorsMixin):
     def rename_paths(self, new: str | Callable[[str], str]) -> ManifestArray:
         """The same array in other files; see :meth:`ChunkManifest.rename_paths`."""
         return ManifestArray(self.metadata, self.manifest.rename_paths(new))
+
+
+def _from_document(document: ArrayV3Metadata | Mapping[str, Any]) -> ArrayMetadata:
+    try:
+        return from_v3(document)
+    except FormatError as error:  # it is an argument here, and no file
+        raise ManifestTypeError(f"metadata of an array: {error}") from error

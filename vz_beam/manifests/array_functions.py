@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vz_beam.errors import ManifestError, NeedsValuesError
+from vz_beam.errors import ManifestError, ManifestTypeError, NeedsValuesError
 from vz_beam.manifests.axis_order import expand_dims, moveaxis, normal_axis, swapaxes, transpose, with_axes
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest, has_missing
 from vz_beam.manifests.chunk_selection import HOLE, AxisPart, SubChunkIndexingError, take, whole_chunks, with_holes
@@ -35,6 +35,15 @@ CODING_ATTRIBUTES = ("_FillValue", "_Unsigned", "add_offset", "calendar", "missi
 """Attributes that change which values the bytes mean: arrays that differ in one are not parts of one array."""
 
 
+_DIFFERENT = {
+    "dtype": "Cannot concatenate arrays with inconsistent dtypes: ",
+    "chunk_shape": "Cannot concatenate arrays with inconsistent chunk shapes: ",
+    "codecs": "cannot concatenate arrays which were stored using different codecs: ",
+}
+"""What VirtualiZarr, whose users look for it, says of such a difference."""
+_REQUIRED = {"chunk_shape": ". Requires ZEP003 (Variable-length Chunks)"}
+
+
 def _implements(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
         ARRAY_FUNCTIONS[function] = implementation
@@ -53,11 +62,15 @@ def concatenate(arrays: Sequence[ManifestArray], axis: int | None = 0) -> Manife
     axis = normal_axis(axis, first.ndim)
     for number, array in enumerate(arrays):
         if _without(array.shape, axis) != _without(first.shape, axis):
-            raise ManifestError(f"shapes {first.shape} and {array.shape} differ off axis {axis}{_files(first, array)}")
+            raise ManifestError(
+                f"Cannot concatenate arrays with shapes {[first.shape, array.shape]}: they differ off axis "
+                f"{axis}{_files(first, array)}"
+            )
         if number < len(arrays) - 1 and array.metadata.chunk_grid.is_partial(axis):
             raise ManifestError(
-                f"array {number}{_files(array)} has {array.shape[axis]} elements along axis {axis}, not a multiple of "
-                f"its chunk length {array.metadata.chunk_shape[axis]}: a partial chunk is legal at the very end only. "
+                "Cannot concatenate arrays with partial chunks because only regular chunk grids are currently "
+                f"supported: array {number}{_files(array)} has {array.shape[axis]} elements along axis {axis}, not a "
+                f"multiple of its chunk length {array.metadata.chunk_shape[axis]}, which is legal at the very end only. "
                 "Chunks of uncompressed arrays can be cut to a length that divides it (rechunked())"
             )
     shape = (*first.shape[:axis], sum(array.shape[axis] for array in arrays), *first.shape[axis + 1 :])
@@ -73,7 +86,8 @@ def stack(arrays: Sequence[ManifestArray], axis: int = 0) -> ManifestArray:
     for array in arrays:
         if array.shape != first.shape:
             raise ManifestError(
-                f"arrays to stack differ in shape: {first.shape} and {array.shape}{_files(first, array)}"
+                f"Cannot concatenate arrays with differing shapes: {first.shape} vs {array.shape} differ in shape"
+                f"{_files(first, array)}"
             )
     stacked: ManifestArray = concatenate([expand_dims(array, axis) for array in arrays], axis)
     return stacked
@@ -85,7 +99,7 @@ def broadcast_to(array: ManifestArray, shape: Sequence[int] | int, subok: bool =
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     new = len(shape) - array.ndim
     if new < 0:
-        raise ManifestError(f"shape {array.shape} cannot be broadcast to {shape}")
+        raise ManifestError(f"array of shape {array.shape} cannot be broadcast to shape {shape}")
     array = with_axes(array, [*(None,) * new, *range(array.ndim)])
     parts = []
     for axis, (length, wanted, chunk) in enumerate(zip(array.shape, shape, array.metadata.chunk_shape, strict=True)):
@@ -94,7 +108,7 @@ def broadcast_to(array: ManifestArray, shape: Sequence[int] | int, subok: bool =
         elif length == 1:
             parts.append(AxisPart(wanted, 1, np.zeros(wanted, np.int64), np.zeros(wanted, np.int64)))
         else:
-            raise ManifestError(f"shape {array.shape} cannot be broadcast to {shape} (axis {axis})")
+            raise ManifestError(f"array of shape {array.shape} cannot be broadcast to shape {shape} (axis {axis})")
     try:
         return take(array, parts)
     except SubChunkIndexingError as error:
@@ -169,7 +183,10 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
         getattr(x, "dtype", x) for x in arrays_and_dtypes if isinstance(x, np.dtype) or np.ndim(x) or _is_virtual(x)
     }
     if len(dtypes) != 1:
-        raise ManifestError(f"virtual arrays cannot be converted, and their types differ: {sorted(map(str, dtypes))}")
+        raise ManifestError(
+            f"Cannot combine arrays with inconsistent dtypes: virtual arrays cannot be converted, and their types "
+            f"differ: {sorted(map(str, dtypes))}"
+        )
     (dtype,) = dtypes
     assert isinstance(dtype, np.dtype)
     for scalar in arrays_and_dtypes:
@@ -247,7 +264,7 @@ def _check_joinable(arrays: Sequence[ManifestArray]) -> ManifestArray:
     first = arrays[0]
     for array in arrays:
         if not _is_virtual(array):
-            raise ManifestError(
+            raise ManifestTypeError(
                 f"a virtual array cannot be joined with a loaded one ({type(array).__name__}): load the variable in "
                 "all files or in none"
             )
@@ -277,7 +294,7 @@ def _differences(arrays: Sequence[ManifestArray]) -> dict[str, str]:
         left, right = getattr(one, name), getattr(other, name)
         counts = has_byte_order(one.dtype) if name == "byte_order" else True
         if counts and left != right and not (name == "codecs" and decodes_alike(left, right)):
-            found[name] = f"{name} {left} and {right}"
+            found[name] = f"{_DIFFERENT.get(name, '')}{name} {left} and {right}{_REQUIRED.get(name, '')}"
     names = one.dimension_names, other.dimension_names
     if None not in names and names[0] != names[1] and sorted(names[0] or ()) == sorted(names[1] or ()):
         found["dimension_names"] = f"dimensions {names[0]} and {names[1]}"

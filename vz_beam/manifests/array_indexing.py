@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vz_beam.errors import ManifestError
+from vz_beam.errors import ManifestError, ManifestIndexError, ManifestTypeError
 from vz_beam.manifests.axis_order import with_axes
 from vz_beam.manifests.chunk_selection import HOLE, AxisPart, SubChunkIndexingError, take, whole_chunks
 
@@ -115,10 +115,15 @@ def _complete(indexer: Any, ndim: int) -> list[Any]:
     entries = list(indexer) if isinstance(indexer, tuple) else [indexer]
     dots = [place for place, entry in enumerate(entries) if entry is Ellipsis]
     if len(dots) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
+        raise ManifestIndexError(
+            "Invalid indexer. Indexers containing multiple Ellipses are invalid: an index can only have a single "
+            "ellipsis ('...')"
+        )
     given = sum(entry is not None and entry is not Ellipsis for entry in entries)
     if given > ndim:
-        raise IndexError(f"too many indices: the array has {ndim} dimensions, {given} were indexed")
+        raise ManifestIndexError(
+            f"Invalid indexer for array, too many indices: the array has {ndim} dimensions, {given} were indexed"
+        )
     full = [slice(None)] * (ndim - given)
     place = dots[0] if dots else len(entries)
     return entries[:place] + full + entries[place + 1 :]
@@ -178,12 +183,12 @@ def _positions(entry: Any, length: int, axis: int) -> int | range | NDArray[np.i
     try:
         position = operator.index(entry.item() if isinstance(entry, np.ndarray) else entry)
     except TypeError:
-        raise ManifestError(
-            "virtual arrays are indexed by integers, slices, '...', None and arrays of integers, "
-            f"not by {type(entry).__name__} (axis {axis})"
+        raise ManifestTypeError(
+            "indexer must be of type int, slice, ellipsis, None, or np.ndarray; or a tuple of such types. "
+            f"Got {entry!r} (axis {axis})"
         ) from None
     if not -length <= position < length:
-        raise IndexError(f"index {position} is out of bounds for axis {axis} of length {length}")
+        raise ManifestIndexError(f"index {position} is out of bounds for axis {axis} of length {length}")
     return position % length
 
 
@@ -191,11 +196,11 @@ def _normal(positions: NDArray[Any], length: int, axis: int) -> NDArray[np.int64
     """int64[count], 0 to length."""
     if positions.dtype.kind == "b":
         if positions.shape != (length,):
-            raise IndexError(f"a mask of {positions.shape} does not fit axis {axis} of length {length}")
+            raise ManifestIndexError(f"a mask of {positions.shape} does not fit axis {axis} of length {length}")
         return np.flatnonzero(positions)
     if positions.size and positions.dtype.kind not in "iu":
-        raise IndexError(f"arrays used as indices must be of integers, not {positions.dtype} (axis {axis})")
+        raise ManifestIndexError(f"arrays used as indices must be of integers, not {positions.dtype} (axis {axis})")
     numbers = positions.astype(np.int64)
     if numbers.size and not -length <= numbers.min() <= numbers.max() < length:
-        raise IndexError(f"an index is out of bounds for axis {axis} of length {length}")
+        raise ManifestIndexError(f"an index is out of bounds for axis {axis} of length {length}")
     return np.where(numbers < 0, numbers + length, numbers)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vz_beam.errors import ManifestError
+from vz_beam.errors import ManifestError, ManifestIndexError
 from vz_beam.manifests.chunk_manifest import ChunkManifest
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
 
@@ -135,7 +135,7 @@ def normal_axis(axis: Any, ndim: int) -> int:
     2
     """
     if not -ndim <= axis < ndim:
-        raise ManifestError(f"axis {axis} is out of bounds for {ndim} dimensions")
+        raise ManifestIndexError(f"axis {axis} is out of bounds for array of dimension {ndim}")
     return int(axis) % ndim
 
 

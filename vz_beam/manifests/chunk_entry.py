@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import posixpath
 import re
 from collections.abc import ItemsView, Iterable, Mapping, ValuesView
 from typing import Any, NamedTuple
@@ -11,6 +12,10 @@ from vz_beam.errors import ManifestError, ManifestTypeError
 
 _IS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 """A scheme, of two characters at least: one is a drive of Windows."""
+
+
+_SEPARATORS = (".", "/")
+"""Those that Zarr knows."""
 
 
 class _Fields(NamedTuple):
@@ -105,8 +110,12 @@ def chunk_index(key: str, separator: str = ".") -> tuple[int, ...]:
     """The indexes in a chunk's key.
 
     Raises:
-        ManifestError: a key of something else than whole numbers.
+        ManifestError: a key of something else than whole numbers, or no text; a separator that Zarr does not know.
     """
+    if not isinstance(key, str):
+        raise ManifestTypeError(f"chunk keys are texts such as '0.1', not of type {type(key)} ({key!r})")
+    if separator not in _SEPARATORS:
+        raise ManifestError(f"chunk key separator must be one of {_SEPARATORS}: {separator!r}")
     if key == "c":
         return ()
     parts = key.split(separator)
@@ -128,9 +137,11 @@ def entry_fields(key: str, entry: Mapping[str, Any] | ChunkEntry) -> tuple[str, 
             f"where it is inlined, but that of chunk {key!r} is {fields!r}"
         )
     where = f" of chunk {key!r}"
-    data = fields.get("data")
+    data, path = fields.get("data"), fields["path"]
+    if data is None and not isinstance(path, str):
+        raise ManifestTypeError(f"path must be a str, not a {type(path).__name__}{where}")
     offset, length = _whole(fields["offset"], "offset", where), _whole(fields["length"], "length", where)
-    return fields["path"], offset, length, None if data is None else bytes(data)
+    return path, offset, length, None if data is None else bytes(data)
 
 
 def _whole(number: Any, name: str, where: str = "") -> int:
@@ -138,10 +149,10 @@ def _whole(number: Any, name: str, where: str = "") -> int:
         value = operator.index(number)
     except TypeError:
         raise ManifestTypeError(
-            f"{name}{where} is {number!r}, and must be an integer, not of type {type(number)}"
+            f"chunk entry byte {name} must be of type int, but got type {type(number)}: {number!r}{where}"
         ) from None
     if value < 0:
-        raise ManifestError(f"{name}{where} must be a positive integer or 0, but it is {value}")
+        raise ManifestError(f"chunk entry byte {name} must be a positive integer, but got {name}={value}{where}")
     return value
 
 
@@ -150,6 +161,8 @@ def path_as_url(path: str, root: str | None = None) -> str:
 
     >>> path_as_url("/a b/f.nc"), path_as_url("f.nc", "s3://bucket/"), path_as_url("s3://bucket/f.nc")
     ('file:///a b/f.nc', 's3://bucket/f.nc', 's3://bucket/f.nc')
+    >>> path_as_url("../f.nc", "/a/b")
+    'file:///a/f.nc'
 
     Raises:
         ManifestError: a relative path without a root.
@@ -162,7 +175,14 @@ def path_as_url(path: str, root: str | None = None) -> str:
         return f"file://{path}"
     if root is None:
         raise ManifestError(
-            f"paths in the manifest must be absolute posix paths or URIs, but got {path!r}, and fs_root, the folder "
-            "that it starts from, was not specified"
+            f"paths in the manifest must be absolute posix paths or URIs, but got {path}, and fs_root was not specified, "
+            "the folder that it starts from"
         )
-    return path_as_url(f"{root.rstrip('/')}/{path.removeprefix('./')}")
+    if not isinstance(root, str):
+        raise ManifestTypeError(f"fs_root must be a str, not a {type(root).__name__}")
+    if not root.startswith("/") and not _IS_URL.match(root):
+        raise ManifestError(f"fs_root must be an absolute path to a filesystem directory, or a URL, but got {root!r}")
+    folder = root.removeprefix("file://")
+    if folder.startswith("/"):  # keys of objects are not normalized: their dots and slashes are like other characters
+        return f"file://{posixpath.normpath('/' + f'{folder}/{path}'.lstrip('/'))}"
+    return f"{root.rstrip('/')}/{path.removeprefix('./')}"

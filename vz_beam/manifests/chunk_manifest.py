@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+import operator
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vz_beam.errors import ManifestError
+from vz_beam.errors import ManifestError, ManifestIndexError, ManifestTypeError
 from vz_beam.manifests.chunk_entry import ChunkEntry, chunk_index, chunk_key, entry_fields, path_as_url
 from vz_beam.manifests.path_columns import check_columns, factorize
 
@@ -56,13 +57,10 @@ class ChunkManifest:
             ManifestError: keys that are malformed, differ in length or lie outside the grid; entries
                 without path, offset and length.
         """
+        if not isinstance(entries, Mapping):
+            raise ManifestTypeError(f"entries must be a dict by chunk key, not of type {type(entries)}")
         keys = [chunk_index(key, separator) for key in entries]
-        if shape is None:
-            if not keys:
-                raise ManifestError("need a chunk grid shape if no chunks given: neither entries nor shape are there")
-            if len({len(key) for key in keys}) > 1:
-                raise ManifestError(f"Inconsistent number of dimensions between chunk keys: {sorted(entries)[:4]}")
-            shape = tuple(max(column) + 1 for column in zip(*keys, strict=True))
+        shape = _shape_of_keys(tuple(entries), keys) if shape is None else _grid_shape(shape)
         for text, key in zip(entries, keys, strict=True):
             if len(key) != len(shape) or any(i >= n for i, n in zip(key, shape, strict=True)):
                 raise ManifestError(f"chunk key {text!r} lies outside the chunk grid {shape}")
@@ -283,7 +281,17 @@ class ChunkManifest:
         return same
 
     def get_entry(self, index: tuple[int, ...]) -> ChunkEntry | None:
-        """The place of the chunk at grid position ``index``, or ``None`` where it is missing."""
+        """The place of the chunk at grid position ``index``, or ``None`` where it is missing.
+
+        Raises:
+            ManifestIndexError: a position of another number of dimensions, or outside the grid.
+        """
+        if (
+            not isinstance(index, tuple)
+            or len(index) != self.location_ids.ndim
+            or not all(0 <= i < n for i, n in zip(index, self.grid_shape, strict=True))
+        ):
+            raise ManifestIndexError(f"index {index!r} is out of bounds for a grid of {self.grid_shape} chunks")
         location = int(self.location_ids[index])
         if location == MISSING:
             return None
@@ -374,7 +382,34 @@ def check_new_paths(new: object) -> None:
         TypeError: neither a text nor a function.
     """
     if not isinstance(new, str) and not callable(new):
-        raise TypeError(f"new paths must be either a string or a callable that gives one, but got type {type(new)}")
+        raise TypeError(
+            "Argument 'new' must be either a string or a callable that accepts and returns strings, "
+            f"but got type {type(new)}"
+        )
+
+
+def _shape_of_keys(texts: Sequence[str], keys: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The smallest grid that holds the keys, chunks."""
+    if not keys:
+        raise ManifestError("need a chunk grid shape if no chunks given: neither entries nor shape are there")
+    for text, key in zip(texts, keys, strict=True):
+        if len(key) != len(keys[0]):
+            raise ManifestError(
+                f"Inconsistent number of dimensions between chunk key {text} and {texts[0]}: "
+                f"{len(key)} vs {len(keys[0])}"
+            )
+    return tuple(max(column) + 1 for column in zip(*keys, strict=True))
+
+
+def _grid_shape(shape: Any) -> tuple[int, ...]:
+    """A shape that a caller gave, one number or several, chunks."""
+    try:
+        lengths = tuple(map(operator.index, shape if isinstance(shape, Iterable) else (shape,)))
+    except TypeError:
+        raise ManifestTypeError(f"the shape of a chunk grid is a tuple of integers, not {shape!r}") from None
+    if any(length < 0 for length in lengths):
+        raise ManifestError(f"the shape of a chunk grid cannot have negative dimensions: {lengths}")
+    return lengths
 
 
 def has_missing(manifest: ChunkManifest) -> bool:

@@ -29,21 +29,34 @@ class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
         attributes: Attributes | None = None,
         skipped: Mapping[str, str] | None = None,
     ) -> None:
+        for word, given in (("arrays", arrays), ("groups", groups), ("attributes", attributes), ("skipped", skipped)):
+            if given is not None and not isinstance(given, Mapping):
+                raise ManifestTypeError(f"{word} of a group are a dict by name, not of type {type(given)}")
         self.arrays: dict[str, ManifestArray] = dict(arrays or {})
         self.groups: dict[str, ManifestGroup] = dict(groups or {})
         self.attributes: dict[str, Any] = dict(attributes or {})
         self.skipped: dict[str, str] = dict(skipped or {})
         for name, array in self.arrays.items():
             if not isinstance(array, ManifestArray):
-                raise ManifestTypeError(f"array {name!r} is a {type(array).__name__}, not a ManifestArray")
+                raise ManifestTypeError(
+                    f"ManifestGroup can only wrap ManifestArray objects, but array {name} passed is of type "
+                    f"{type(array)}, and not a ManifestArray"
+                )
         for name, group in self.groups.items():
             if not isinstance(group, ManifestGroup):
                 raise ManifestTypeError(f"group {name!r} is a {type(group).__name__}, not a ManifestGroup")
         if both := self.arrays.keys() & self.groups.keys():
-            raise ManifestError(f"the names {sorted(both)} stand for an array and for a group")
+            raise ManifestError(
+                f"Some names collide as they are present in both the array and group keys: {sorted(both)}. "
+                "Each can stand for an array or for a group"
+            )
+        if unnamed := [name for name in (*self.arrays, *self.groups) if not isinstance(name, str)]:
+            raise ManifestTypeError(f"names of arrays and groups are texts, and {unnamed} are not")
 
     def __getitem__(self, path: str) -> ManifestArray | ManifestGroup:
         """An array or group by its name, or by a path of names, which VirtualiZarr refuses; KeyError where it lacks."""
+        if not isinstance(path, str):
+            raise KeyError(path)
         name, _, rest = path.strip("/").partition("/")
         if rest and name in self.groups:
             return self.groups[name][rest]
@@ -94,7 +107,9 @@ class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
         import xarray as xr  # here, as in ManifestArray.to_virtual_variable
 
         variables = {name: array.to_virtual_variable() for name, array in self.arrays.items()}
-        named = str(self.attributes.get("coordinates", "")).split()
+        named = set(str(self.attributes.get("coordinates", "")).split())
+        for variable in variables.values():
+            named |= named_coordinates(variable, variables)
         coordinates = {name: v for name, v in variables.items() if v.dims == (name,) or name in named}
         data = {name: variable for name, variable in variables.items() if name not in coordinates}
         attributes = {name: value for name, value in self.attributes.items() if name != "coordinates"}
@@ -115,3 +130,12 @@ class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
         yield path, self
         for name, group in self.groups.items():
             yield from group.walk(f"{path}/{name}" if path else name)
+
+
+def named_coordinates(variable: xr.Variable, variables: Mapping[str, xr.Variable]) -> set[str]:
+    """The coordinates that the attribute of one variable names; as in xarray, it moves to the encoding."""
+    text = variable.attrs.get("coordinates")
+    if not isinstance(text, str) or not all(name in variables for name in text.split()):
+        return set()
+    variable.encoding["coordinates"] = variable.attrs.pop("coordinates")
+    return set(text.split())

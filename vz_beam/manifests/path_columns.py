@@ -31,11 +31,12 @@ def check_columns(paths: NDArray[Any], offsets: NDArray[Any], lengths: NDArray[A
             raise ManifestError(
                 f"{name} array must have 64-bit unsigned integer dtype, but got dtype {dtype}: {name}.astype('uint64')"
             )
-    if not paths.shape == offsets.shape == lengths.shape:
-        raise ManifestError(
-            "Shapes of the arrays must be consistent, but those of paths, offsets and lengths do not match: "
-            f"{paths.shape}, {offsets.shape} and {lengths.shape}"
-        )
+    for name in ("offsets", "lengths"):
+        if (shape := columns[name].shape) != paths.shape:
+            raise ManifestError(
+                f"Shapes of the arrays must be consistent, but shapes of paths array and {name} array do not match: "
+                f"{paths.shape} vs {shape}"
+            )
 
 
 def factorize(paths: NDArray[Any], names: list[str], missing: int) -> NDArray[np.int32]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from vz_beam.errors import UnsupportedError
+from vz_beam.errors import FormatError, ManifestError, UnsupportedError
 from vz_beam.manifests.fill_value import decode_fill
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
 from vz_beam.manifests.zarr_v3 import ARRAY_TO_ARRAY, check_struct, from_v3, has_byte_order, leaves
@@ -19,9 +20,9 @@ _SAME: Any = "default"
 
 
 def create_v3_array_metadata(
-    shape: Sequence[int],
+    shape: Sequence[int] | int,
     data_type: Any,
-    chunk_shape: Sequence[int],
+    chunk_shape: Sequence[int] | int,
     chunk_key_encoding: Mapping[str, Any] | None = None,
     fill_value: Any = None,
     codecs: Iterable[Any] | None = None,
@@ -44,6 +45,7 @@ def create_v3_array_metadata(
         dimension_names: one for each dimension.
 
     Raises:
+        ManifestError: a fill value that the type does not hold.
         UnsupportedError: structs that Zarr v3 cannot hold, such as those of mixed byte orders.
     """
     native = data_type.to_native_dtype() if hasattr(data_type, "to_native_dtype") else data_type
@@ -60,13 +62,13 @@ def create_v3_array_metadata(
     before = [step for step in steps if step.name in ARRAY_TO_ARRAY]
     after = [step for step in steps if step.name not in ARRAY_TO_ARRAY | _SERIALIZERS]
     return ArrayMetadata(
-        shape=tuple(shape),
+        shape=_lengths(shape),
         dtype=dtype,
-        chunk_shape=tuple(chunk_shape),
+        chunk_shape=_lengths(chunk_shape),
         byte_order=byte_order,
         serializer=None if serializer.name == "bytes" else serializer,
         codecs=(*before, *after),
-        fill_value=fill_value if isinstance(fill_value, (np.generic, bytes)) else decode_fill(fill_value, dtype),
+        fill_value=fill_value if isinstance(fill_value, (np.generic, bytes)) else _fill(fill_value, dtype),
         attributes=dict(attributes or {}),
         dimension_names=None if dimension_names is None else tuple(dimension_names),
     )
@@ -119,6 +121,17 @@ def _byte_order(dtype: np.dtype[Any]) -> str | None:
     if not has_byte_order(dtype):
         return None
     return "big" if dtype.byteorder == ">" else "little"
+
+
+def _lengths(lengths: Sequence[int] | int) -> tuple[int, ...]:
+    return tuple(map(operator.index, lengths if isinstance(lengths, Iterable) else (lengths,)))
+
+
+def _fill(value: Any, dtype: np.dtype[Any]) -> Any:
+    try:
+        return decode_fill(value, dtype)
+    except FormatError as error:  # it is an argument here, and no file
+        raise ManifestError(str(error)) from error
 
 
 def _codec(step: Any) -> Codec:

@@ -80,7 +80,7 @@ class ManifestStore(Store):
 
     def to_virtual_dataset(
         self,
-        group: str = "",
+        group: str | None = "",
         loadable_variables: Iterable[str] | str | None = None,
         decode_times: bool | None = None,
     ) -> xr.Dataset:
@@ -89,7 +89,7 @@ class ManifestStore(Store):
 
     def to_virtual_datatree(
         self,
-        group: str = "",
+        group: str | None = "",
         *,
         loadable_variables: Iterable[str] | str | None = None,
         decode_times: bool | None = None,
@@ -212,6 +212,10 @@ class ManifestStore(Store):
     async def delete(self, key: str) -> None:
         """Refuses: nothing can be deleted."""
         raise ReadOnlyStoreError(f"{key!r}: nothing can be deleted from a ManifestStore")
+
+    async def set_partial_values(self, key_start_values: Iterable[tuple[str, int, Any]]) -> None:
+        """Refuses: nothing can be written. (Stores of older zarr have this.)"""
+        raise ReadOnlyStoreError("a ManifestStore cannot be written")
 
     def close(self) -> None:
         """Lets go of all sources that were opened here. The store stays usable, and opens them anew."""

@@ -44,6 +44,11 @@ class PrefixRegistry:
 
     def register(self, url: str, store: Any) -> None:
         """Let ``store`` serve what lies below ``url``, from now on in place of another store of that prefix."""
+        if not url or not (scheme_of(url) or url.startswith("/")):
+            raise InputError(
+                f"Urls are expected to contain a scheme (e.g., `file://` or `s3://`), or to be absolute paths, and the "
+                f"prefix {url!r} is neither"
+            )
         place = root_and_key(canonical_url(url))
         place = place[0], "/".join(_segments(place[1]))
         kept = [(other, known) for other, known in self._stores if other != place]
@@ -61,7 +66,10 @@ class PrefixRegistry:
                 is_http = root.startswith(("http://", "https://"))  # such a store encodes its keys itself
                 return store, _without_own_prefix(store, unquote(key) if is_http else key)
         known = sorted(shown(f"{root}/{key}".rstrip("/")) for (root, key), _ in self._stores)
-        raise InputError(f"no store for {shown(url)}: the registry has stores for {known}")
+        raise InputError(
+            f"no store for {shown(url)}: Could not find an ObjectStore matching the url `{shown(url)}` in the registry, "
+            f"which has stores for {known}"
+        )
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -121,7 +129,9 @@ def resolve(registry: Registry, url: str) -> tuple[Any, str]:
     try:
         store, path = registry.resolve(head + "x")
     except (KeyError, ValueError) as error:
-        raise InputError(f"no store for {shown(url)} in the registry") from error
+        raise InputError(
+            f"no store for {shown(url)}: Could not find an ObjectStore matching the url `{shown(url)}` in the registry"
+        ) from error
     path = os.fspath(path)
     if not path.endswith("x"):
         raise InputError(f"{shown(url)}: the registry gave {path!r} for a file named 'x' in the same folder")
