@@ -29,6 +29,7 @@ CHOICES = (
         "holes",
         "variables",
         "fill_values",
+        *("mismatch", "attributes", "tolerance", "overlaps", "gaps"),
         "mode",
         "format",
         "source_storage_options",

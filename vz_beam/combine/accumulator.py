@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vz_beam.combine.attributes import AttributeUnion
-from vz_beam.combine.schema import Facts, FailedInput, InputSchema, VariableSchema, Witness
+from vz_beam.combine.schema import Facts, FailedInput, InputSchema, VariableSchema
 from vz_beam.combine.skipped import SkippedInput
+from vz_beam.combine.witness import Witness
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.patterns.index import Index, Position
 from vz_beam.patterns.keys import Key
@@ -164,9 +165,9 @@ class SchemaAccumulator:
         form = self._shared(tuple(forms))
         known = self.known.setdefault(form, FormKnowledge())
         for group, attributes in schema.groups.items():
-            known.attributes.setdefault(f"{group}/", AttributeUnion()).add(attributes)
+            known.attributes.setdefault(f"{group}/", AttributeUnion()).add(schema.witness, attributes)
         for path, variable in schema.variables.items():
-            known.attributes.setdefault(path, AttributeUnion()).add(variable.attributes)
+            known.attributes.setdefault(path, AttributeUnion()).add(schema.witness, variable.attributes)
             if path not in known.representatives or schema.witness < known.representatives[path].witness:
                 known.representatives[path] = _representative(schema.witness, variable)
         self._keep(InputRecord(*schema.witness, form, tuple(shapes), tuple(values)))

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from vz_beam.combine.canonical import canonical_text
 from vz_beam.combine.loaded import MOST_LISTED, describe_difference
-from vz_beam.combine.schema import Facts, Witness
+from vz_beam.combine.schema import Facts
 from vz_beam.combine.skipped import SkippedInput, one_line
 from vz_beam.combine.survey import Survey
+from vz_beam.combine.witness import Witness
 
 
-def disagreements(survey: Survey, *, absent_are_missing: bool = False) -> list[str]:
-    """Every disagreement of the inputs, sorted; empty where they agree.
+class Agreement(NamedTuple):
+    """Where inputs disagree, and where they differ as far as they may."""
 
-    With ``absent_are_missing``, inputs may lack variables that others have.
-    """
-    absent = [] if absent_are_missing else _absent_variables(survey)
-    return [*differing_facts(survey.facts), *_lengths(survey), *_values(survey), *absent]
+    problems: list[str]
+    notes: list[str]
+
+
+def agreement(survey: Survey) -> Agreement:
+    """Every disagreement of the inputs, sorted; empty where they agree."""
+    absent = [] if survey.choices.variables == "union" else _absent_variables(survey)
+    values = _values(survey)
+    problems = [*differing_facts(survey.facts), *_attributes(survey), *_lengths(survey), *values.problems, *absent]
+    return Agreement(problems, values.notes)
 
 
 def differing_facts(facts_by_path: Mapping[str, Mapping[Facts, Witness]]) -> list[str]:
@@ -48,8 +56,19 @@ def _lengths(survey: Survey) -> list[str]:
     return found
 
 
-def _values(survey: Survey) -> list[str]:
+def _attributes(survey: Survey) -> list[str]:
+    found = []
+    for path, union in sorted(survey.attributes.items()):
+        owner = f"{path!r}" if not path.endswith("/") else f"group {path!r}"
+        for name, first, other in union.conflicts(survey.choices.attributes):
+            texts = canonical_text(first.value), canonical_text(other.value)
+            found.append(_sentence(f"{owner} attribute {name}", texts[0], first.witness, texts[1], other.witness))
+    return found
+
+
+def _values(survey: Survey) -> Agreement:
     found: dict[str, list[str]] = {}
+    tolerated: dict[str, str] = {}
     told: set[tuple[str, Any, Any]] = set()
     for path, first, other in survey.rivals:
         sentences = found.setdefault(path, [])
@@ -58,9 +77,15 @@ def _values(survey: Survey) -> list[str]:
             continue
         told.add(known)
         difference = describe_difference(path, first.array(), other.array())
-        if difference is not None:
-            sentences.append(f"values of {path!r}: {difference}, in {first.record.label} and {other.record.label}")
-    return [sentence for path in sorted(found) for sentence in found[path]]
+        if difference is None:
+            continue
+        files = f"in {first.record.label} and {other.record.label}"
+        tolerance = survey.choices.tolerance_of(path)
+        if tolerance and describe_difference(path, first.array(), other.array(), tolerance) is None:
+            tolerated.setdefault(path, f"values of {path!r} differ within {tolerance:g}: {difference}, {files}")
+        else:
+            sentences.append(f"values of {path!r}: {difference}, {files}")
+    return Agreement([sentence for path in sorted(found) for sentence in found[path]], list(tolerated.values()))
 
 
 def _absent_variables(survey: Survey) -> list[str]:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.canonical import canonical_text
+from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.combine.loaded import describe_difference
 from vz_beam.combine.schema import FailedInput, join_path
-from vz_beam.combine.survey import Alike, Survey
+from vz_beam.combine.survey import Survey
 from vz_beam.errors import MismatchError
 
 _MOST_TOLD = 5
@@ -56,7 +57,7 @@ def excluded(gathered: SchemaAccumulator, survey: Survey) -> dict[Numbers, Faile
     }
 
 
-def eras(gathered: SchemaAccumulator) -> list[tuple[SchemaAccumulator, str]]:
+def eras(gathered: SchemaAccumulator, choices: CombineChoices) -> list[tuple[SchemaAccumulator, str]]:
     """Groups of inputs that agree among themselves, in the order of their first ones, and what sets each apart.
 
     Inputs of one place along the concatenated dimensions stay together.
@@ -64,7 +65,7 @@ def eras(gathered: SchemaAccumulator) -> list[tuple[SchemaAccumulator, str]]:
     found: list[tuple[SchemaAccumulator, str]] = []
     rest, why = gathered, ""
     while rest.inputs:
-        survey = Survey(rest)
+        survey = Survey(rest, choices)
         reasons = deviating(survey)
         axes = [axis for axis, dim in enumerate(survey.dims) if dim in survey.concat_dims]
         places = {tuple(numbers[axis] for axis in axes) for numbers in reasons}
@@ -109,7 +110,7 @@ def _questions(survey: Survey) -> Iterator[tuple[str, dict[int, str]]]:
     lengths: dict[tuple[str, str], dict[int, str]] = {}
     for place, one in enumerate(survey.alike):
         for form in survey.variables(one):
-            for fact, text in form.facts:
+            for fact, text in survey.facts_of(form):
                 facts.setdefault((form.path, fact), {})[place] = text
         for group, dim, length in survey.lengths_in(one):
             if survey.axis(dim) is None:
@@ -120,17 +121,18 @@ def _questions(survey: Survey) -> Iterator[tuple[str, dict[int, str]]]:
     for (group, dim), votes in sorted(lengths.items()):
         yield f"the length of dimension {join_path(group, dim)!r}", votes
     for path in sorted({path for one in survey.alike for path in one.constants} - survey.left_out):
-        yield f"values of {path!r}", dict(_values(path, survey.alike))
+        yield f"values of {path!r}", dict(_values(path, survey))
 
 
-def _values(path: str, alike: list[Alike]) -> Iterator[tuple[int, str]]:
+def _values(path: str, survey: Survey) -> Iterator[tuple[int, str]]:
     """The class of each input among those of equal values, told by the first value that sets it apart."""
     kinds: list[tuple[NDArray[Any], str]] = []
-    for place, one in enumerate(alike):
+    tolerance = survey.choices.tolerance_of(path)
+    for place, one in enumerate(survey.alike):
         if path not in one.constants:
             continue
         array = one.constants[path].array()
-        known = next((text for kind, text in kinds if describe_difference(path, kind, array) is None), None)
+        known = next((text for kind, text in kinds if describe_difference(path, kind, array, tolerance) is None), None)
         if known is None:
             shown = ", ".join(map(canonical_text, array.ravel()[:3].tolist()))
             known = f"[{shown}{', ...' if array.size > 3 else ''}] of {one.first.label}"

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from vz_beam.combine.accumulator import Representative, SchemaAccumulator
-from vz_beam.combine.agreement import disagreements
+from vz_beam.combine.agreement import agreement
 from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.eras import eras, excluded, layout_of_eras
 from vz_beam.combine.holes import (
@@ -25,7 +25,8 @@ from vz_beam.combine.holes import (
     numbers_in_use,
 )
 from vz_beam.combine.layout import ArrayLayout, Layout
-from vz_beam.combine.loaded import MOST_LISTED, check_positions, encode_values, join_arrays
+from vz_beam.combine.loaded import MOST_LISTED, encode_values, join_arrays
+from vz_beam.combine.positions import check_positions
 from vz_beam.combine.schema import join_path
 from vz_beam.combine.skipped import one_line, skipped_variables
 from vz_beam.combine.survey import Survey
@@ -58,10 +59,10 @@ def plan_layout(gathered: SchemaAccumulator, choices: CombineChoices | None = No
         gathered.expect(index)
     failed = tuple(gathered.failed[key] for key in sorted(gathered.failed))
     if choices.mismatch == "exclude":
-        left_out = excluded(gathered, Survey(gathered, common_only=choices.variables == "intersection"))
+        left_out = excluded(gathered, Survey(gathered, choices))
         layout = _plan(gathered.without({numbers: str(one) for numbers, one in left_out.items()}), choices)
         return replace(layout, failed=failed, excluded=left_out)
-    if choices.mismatch == "split" and len(found_eras := eras(gathered)) > 1:
+    if choices.mismatch == "split" and len(found_eras := eras(gathered, choices)) > 1:
         layouts = {f"era_{number}": _plan(era, choices) for number, (era, _) in enumerate(found_eras, 1)}
         members = {place: name for name, (era, _) in zip(layouts, found_eras, strict=True) for place in era.inputs}
         layout = layout_of_eras(layouts, members)
@@ -77,16 +78,17 @@ def _told_era(name: str, era: SchemaAccumulator, why: str) -> str:
 
 def _plan(gathered: SchemaAccumulator, choices: CombineChoices) -> Layout:
     """The plan of inputs that are to be one dataset."""
-    survey = Survey(gathered, common_only=choices.variables == "intersection")
+    survey = Survey(gathered, choices)
     numbers = numbers_in_use(survey, choices.holes)
-    if problems := disagreements(survey, absent_are_missing=choices.variables == "union"):
-        raise MismatchError(tuple(problems))
+    agreed = agreement(survey)
+    if agreed.problems:
+        raise MismatchError(tuple(agreed.problems))
     complete_lengths(survey, numbers)
     planner = _Planner(survey, numbers, choices)
     if problems := planner.problems():
         raise MismatchError(tuple(problems))
     arrays = planner.arrays()
-    notes = [*planner.notes, *note_of_absent_inputs(survey, numbers)]
+    notes = [*agreed.notes, *planner.notes, *note_of_absent_inputs(survey, numbers)]
     notes += [f"variable {path!r} is left out, since not all inputs have it" for path in survey.left_out]
     return Layout(
         arrays=arrays,
@@ -196,13 +198,16 @@ class _Planner:
         values = self.survey.values[path]
         by_number = {own[axis]: values[own].record.label for own in values}
         pieces = {own[axis]: array.ravel() for own, array in self._pieces(path).items()}
-        here = [number for number in self.order[dim].tolist() if _tells(pieces.get(number))]
-        if not here:
-            return []
-        sizes = np.array([pieces[number].size for number in here], np.int64)
-        joined = np.concatenate([pieces[number] for number in here])
-        labels = [by_number.get(number, f"the absent input {dim}={number}") for number in here]
-        check = check_positions(path, dim, joined, sizes, labels.__getitem__)
+        numbers = self.order[dim].tolist()
+        here = {place: pieces[number] for place, number in enumerate(numbers) if _tells(pieces.get(number))}
+        check = check_positions(
+            path,
+            dim,
+            here,
+            lambda place: by_number.get(numbers[place], f"the absent input {dim}={numbers[place]}"),
+            overlaps=self.choices.overlaps,
+            gaps=self.choices.gaps,
+        )
         self.notes += check.notes
         return check.problems
 
@@ -235,7 +240,7 @@ class _Planner:
             known.metadata,
             shape=tuple(self.total(group, dim) for dim in dims),
             chunk_shape=(1,) * len(gained) + known.metadata.chunk_shape,
-            attributes=self.survey.attributes[path].result(known.attribute_names),
+            attributes=self.survey.attributes[path].result(known.attribute_names, self.choices.attributes),
             dimension_names=dims,
         )
         array = ArrayLayout(metadata)
@@ -264,7 +269,7 @@ class _Planner:
             pieces.setdefault(key, values)
         array, joined_dims = join_arrays(pieces, [dim if dim in dims else None for dim in survey.dims], known.dims)
         joined = xr.Variable(joined_dims, array, encoding=dict(known.encoding)).transpose(*dims)
-        joined.attrs = self.survey.attributes[path].result(known.attribute_names)
+        joined.attrs = self.survey.attributes[path].result(known.attribute_names, self.choices.attributes)
         metadata, chunks, used = encode_values(path, joined, clocks.get(time) if time else None)
         clocks[path] = used
         return ArrayLayout(metadata, chunks, is_loaded=True)
@@ -301,7 +306,7 @@ class _Planner:
         """Path of the time coordinate by path of its bounds variable."""
         found = {}
         for path, known in self.known.items():
-            attributes = self.survey.attributes[path].values
+            attributes = self.survey.attributes[path].result((), {})
             for name in (attributes.get("bounds"), attributes.get("climatology")):
                 bounds = join_path(path.rpartition("/")[0], str(name))
                 if known.metadata is None and bounds in self.known and bounds != path:
@@ -347,7 +352,7 @@ def _group_attributes(survey: Survey, arrays: Mapping[str, ArrayLayout]) -> dict
     """Attributes by group; coordinates that no variable's attribute names are named by their group's."""
     groups: dict[str, Attributes] = {}
     for path in sorted(key.removesuffix("/") for key in survey.attributes if key.endswith("/")):
-        attributes = survey.attributes[f"{path}/"].result(())
+        attributes = survey.attributes[f"{path}/"].result((), survey.choices.attributes)
         named: set[str] = set()
         coordinates = []
         for array_path, array in arrays.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,19 +12,12 @@ import xarray as xr
 from vz_beam.codecs.decoding import decoding_of
 from vz_beam.combine.attributes import MEANING
 from vz_beam.combine.canonical import canonical_text, is_cftime
+from vz_beam.combine.witness import Witness
 from vz_beam.errors import CombineError
 from vz_beam.manifests import loading, reindexing  # noqa: F401  # xarray asks them about virtual arrays from then on
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes
 from vz_beam.patterns.index import Index
-
-
-class Witness(NamedTuple):
-    """An input that can be named in an error: its numbers along the pattern's dimensions, and its URL."""
-
-    numbers: tuple[int, ...]
-    label: str
-
 
 Facts = tuple[tuple[str, str], ...]
 

@@ -19,7 +19,9 @@ from vz_beam.combine.accumulator import (
     unpacked,
 )
 from vz_beam.combine.attributes import AttributeUnion
-from vz_beam.combine.schema import Facts, Witness
+from vz_beam.combine.choices import CombineChoices
+from vz_beam.combine.schema import Facts
+from vz_beam.combine.witness import Witness
 
 NOT_KNOWN = -1
 """A length that no input tells."""
@@ -72,7 +74,8 @@ class Survey:
 
     Args:
         gathered: the records of all inputs.
-        common_only: whether variables that only some inputs have are left out of everything that is said here.
+        choices: which differences there may be. With ``variables="intersection"`` variables that only some inputs have
+            are left out of everything that is said here.
 
     Attributes:
         dims: the pattern's dimensions.
@@ -91,19 +94,21 @@ class Survey:
         rivals: (path, first, other): pairs of loaded values for one place that are not the same bytes.
     """
 
-    def __init__(self, gathered: SchemaAccumulator, common_only: bool = False) -> None:
+    def __init__(self, gathered: SchemaAccumulator, choices: CombineChoices) -> None:
         self.gathered = gathered
+        self.choices = choices
+        self._overridden = frozenset(f"attribute {name}" for name in choices.overridden)
         self.dims = tuple(gathered.operations)
         self.concat_dims = tuple(dim for dim, operation in gathered.operations.items() if operation == "concat")
         self.alike = _classes(gathered)
-        self.left_out = frozenset(self._not_common() if common_only else ())
+        self.left_out = frozenset(self._not_common() if choices.variables == "intersection" else ())
         self.representatives: dict[str, Representative] = {}
         self.attributes: dict[str, AttributeUnion] = {}
         self._survey_knowledge()
         self.facts: dict[str, dict[Facts, Witness]] = {}
         for one in self.alike:
             for form in self.variables(one):
-                self.facts.setdefault(form.path, {}).setdefault(form.facts, one.first.witness)
+                self.facts.setdefault(form.path, {}).setdefault(self.facts_of(form), one.first.witness)
         dims_of_files = {dim for one in self.alike for form in self.variables(one) for dim in form.dims}
         self.new_dims = tuple(dim for dim in self.concat_dims if dim not in dims_of_files)
         self.lengths: dict[tuple[str, str], NDArray[np.int64]] = {}
@@ -116,6 +121,11 @@ class Survey:
     def variables(self, one: Alike) -> Iterator[VariableForm]:
         """Those of a class of inputs that are not left out."""
         return (form for form in one.form if form.path not in self.left_out)
+
+    def facts_of(self, form: VariableForm) -> Facts:
+        """What inputs must agree on."""
+        overridden = self._overridden
+        return tuple(fact for fact in form.facts if fact[0] not in overridden) if overridden else form.facts
 
     def parts(self) -> dict[tuple[int, ...], dict[frozenset[str], Witness]]:
         """The distinct lists of variables of the inputs that are to have the same ones, with the first of each.

@@ -41,13 +41,16 @@ class CombineManifests(beam.PTransform[Any, Combined]):
 
     Args:
         chunks_per_shard: chunks of an array that one worker writes as one object.
-        mismatch: as in :class:`vz_beam.combine.choices.CombineChoices`, and so are ``holes``, ``absent``,
-            ``order_by``, ``variables`` and ``fill_values``.
+        mismatch: as in :class:`vz_beam.combine.choices.CombineChoices`, and so are all that follow but ``layout``.
         holes: see ``mismatch``.
         absent: see ``mismatch``.
         order_by: see ``mismatch``.
         variables: see ``mismatch``.
         fill_values: see ``mismatch``.
+        attributes: see ``mismatch``.
+        tolerance: see ``mismatch``.
+        overlaps: see ``mismatch``.
+        gaps: see ``mismatch``.
         layout: a layout to place into, which saves the planning pass.
     """
 
@@ -61,6 +64,10 @@ class CombineManifests(beam.PTransform[Any, Combined]):
         order_by: str = "index",
         variables: str = "raise",
         fill_values: Mapping[str, Any] = MappingProxyType({}),
+        attributes: Mapping[str, str] = MappingProxyType({}),
+        tolerance: float | Mapping[str, float] = 0.0,
+        overlaps: str = "raise",
+        gaps: str = "warn",
         layout: Layout | None = None,
     ) -> None:
         super().__init__()
@@ -72,6 +79,10 @@ class CombineManifests(beam.PTransform[Any, Combined]):
             order_by=order_by,
             variables=variables,
             fill_values=fill_values,
+            attributes=attributes,
+            tolerance=tolerance,
+            overlaps=overlaps,
+            gaps=gaps,
         )
         self._layout = layout
 
