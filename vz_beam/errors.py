@@ -114,7 +114,7 @@ class MismatchError(CombineError, ValueError):
             f"the inputs disagree in {count} place{'s' if count != 1 else ''}:\n{listed}\n"
             "Way out: leave the odd files out of the pattern, drop the variables "
             "(drop_variables=[...]), load them instead of referencing them "
-            "(loadable_variables=[...]), or build one store for each kind of file."
+            "(loadable_variables=[...]), or give each kind of file a group of the store (mismatch='split')."
         )
 
 

@@ -23,7 +23,8 @@ Piece = bytes | tuple[Any, ...]
 class VariableForm(NamedTuple):
     """What many inputs share of a variable: what is neither a length nor a value, nor may differ.
 
-    ``dtype`` is that of loaded values, ``object`` for texts; ``None`` where the variable is virtual.
+    ``dtype`` is that of loaded values, ``object`` for texts; ``None`` where the variable is virtual, and has a
+    ``chunk_shape``, elements.
     """
 
     path: str
@@ -32,6 +33,7 @@ class VariableForm(NamedTuple):
     dims: tuple[str, ...]
     facts: Facts
     dtype: np.dtype[Any] | None
+    chunk_shape: tuple[int, ...] | None
 
 
 Form = tuple[VariableForm, ...]
@@ -158,9 +160,9 @@ class SchemaAccumulator:
             if variable.values is not None:
                 dtype, piece = _packed(variable.values.values)
                 values.append(self._shared(piece) if concat.isdisjoint(variable.dims) else piece)
-            forms.append(
-                VariableForm(path, variable.order, variable.is_coordinate, variable.dims, variable.facts, dtype)
-            )
+            chunks = None if variable.metadata is None else variable.metadata.chunk_shape
+            fixed = (path, variable.order, variable.is_coordinate, variable.dims, variable.facts)
+            forms.append(VariableForm(*fixed, dtype, chunks))
             shapes.append(variable.shape)
         form = self._shared(tuple(forms))
         known = self.known.setdefault(form, FormKnowledge())

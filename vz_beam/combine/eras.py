@@ -60,7 +60,8 @@ def excluded(gathered: SchemaAccumulator, survey: Survey) -> dict[Numbers, Faile
 def eras(gathered: SchemaAccumulator, choices: CombineChoices) -> list[tuple[SchemaAccumulator, str]]:
     """Groups of inputs that agree among themselves, in the order of their first ones, and what sets each apart.
 
-    Inputs of one place along the concatenated dimensions stay together.
+    Where an input ends inside a chunk, and others follow, another era begins. Inputs of one place along the
+    concatenated dimensions stay together.
     """
     found: list[tuple[SchemaAccumulator, str]] = []
     rest, why = gathered, ""
@@ -72,10 +73,40 @@ def eras(gathered: SchemaAccumulator, choices: CombineChoices) -> list[tuple[Sch
         away = {n for n in rest.inputs if tuple(n[axis] for axis in axes) in places} if reasons else set()
         if len(away) == len(rest.inputs):
             away = set(reasons)
-        found.append((rest.without(dict.fromkeys(away, "in another era")), why))
+        agreeing = runs(rest.without(dict.fromkeys(away, "in another era")), choices)
+        found.append((agreeing[0], why))
+        found += [(run, "the inputs before end inside a chunk") for run in agreeing[1:]]
         why = next((reasons[numbers] for numbers in sorted(away) if numbers in reasons), "")
         rest = rest.without(dict.fromkeys(rest.inputs.keys() - away, "in another era"))
     return sorted(found, key=lambda era: min(era[0].inputs))
+
+
+def runs(era: SchemaAccumulator, choices: CombineChoices) -> list[SchemaAccumulator]:
+    """Inputs that agree, parted where one ends inside a chunk that cannot be cut, and others follow.
+
+    They are taken in the pattern's order.
+    """
+    survey = Survey(era, choices)
+    ends: dict[int, set[int]] = {}
+    for path, known in survey.representatives.items():
+        if known.metadata is None or path in survey.cuttable:
+            continue
+        for dim, chunk in zip(known.dims, known.metadata.chunk_shape, strict=True):
+            axis = survey.axis(dim)
+            if axis is not None:
+                lengths = survey.lengths[path.rpartition("/")[0], dim]
+                ends.setdefault(axis, set()).update(np.flatnonzero((lengths > 0) & (lengths % chunk > 0)).tolist())
+    if not any(ends.values()):
+        return [era]
+    borders = {axis: np.array(sorted(numbers), np.int64) for axis, numbers in ends.items()}
+    groups: dict[tuple[int, ...], set[Numbers]] = {}
+    for numbers in era.inputs:
+        run = tuple(int(np.searchsorted(found, numbers[axis])) for axis, found in sorted(borders.items()))
+        groups.setdefault(run, set()).add(numbers)
+    return [
+        era.without(dict.fromkeys(era.inputs.keys() - members, "in another era"))
+        for _, members in sorted(groups.items())
+    ]
 
 
 def layout_of_eras(layouts: Mapping[str, Layout], members: Mapping[Numbers, str]) -> Layout:

@@ -26,6 +26,7 @@ class ArrayLayout:
         is_loaded: whether the layout holds all values, so that no reference may arrive.
         placed_by: numbers along those dimensions of the pattern that the array does not have: where several inputs
             hold an array that must agree, the one with these numbers places it.
+        is_cut: whether chunks of inputs are to be cut where they are not of the array's shape.
         unwritten: where missing chunks of the whole array read as missing data: the encoded chunk that stands for
             those that were never written in a file, and read as a value.
     """
@@ -34,6 +35,7 @@ class ArrayLayout:
     chunks: Mapping[int, bytes] = field(default_factory=dict)
     is_loaded: bool = False
     placed_by: Mapping[str, int] = field(default_factory=dict)
+    is_cut: bool = False
     unwritten: bytes | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +12,10 @@ import xarray as xr
 from vz_beam.combine.fragment import Fragment, ShardKey, fragment_of, split_by_shard
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.combine.schema import join_path, nodes_of, source_of, virtual_array
-from vz_beam.errors import CombineError
+from vz_beam.errors import CombineError, ManifestError
+from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
+from vz_beam.manifests.rechunking import rechunked
 from vz_beam.patterns.index import Index
 
 
@@ -83,6 +85,10 @@ def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fr
             )
         if manifest is None or any(numbers[dim] != number for dim, number in array.placed_by.items()):
             continue
+        if array.is_cut:
+            part = _cut(array, part, references.label)
+            manifest = part.manifest
+            assert manifest is not None
         start = _start(layout, era, array, part, numbers)
         if start is None:
             continue
@@ -133,6 +139,22 @@ def _start(
             )
         start.append(first // chunk)
     return tuple(start)
+
+
+def _cut(array: ArrayLayout, part: ArrayReferences, label: str) -> ArrayReferences:
+    """The part with its chunks cut into those of the array."""
+    chunk_shape = array.metadata.chunk_shape[array.metadata.ndim - len(part.shape) :]
+    if part.chunk_shape == chunk_shape or 0 in part.shape or part.manifest is None:
+        return part._replace(chunk_shape=chunk_shape)
+    metadata = replace(array.metadata, shape=part.shape, chunk_shape=part.chunk_shape, dimension_names=part.dims)
+    try:
+        cut = rechunked(ManifestArray(metadata, part.manifest), chunk_shape)
+    except ManifestError as error:
+        raise CombineError(
+            f"{label}: the chunks of {part.path!r} cannot be cut into {chunk_shape} elements, as the other inputs need "
+            f"it: {error}. Way out: leave the file out, or load the variable (loadable_variables=[{part.path!r}])"
+        ) from error
+    return part._replace(chunk_shape=chunk_shape, manifest=cut.manifest)
 
 
 def _with_unwritten(manifest: ChunkManifest, chunk: bytes) -> ChunkManifest:

@@ -15,6 +15,7 @@ from vz_beam.combine.accumulator import Representative, SchemaAccumulator
 from vz_beam.combine.agreement import agreement
 from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.eras import eras, excluded, layout_of_eras
+from vz_beam.combine.grids import common_chunk_shape, cutting
 from vz_beam.combine.holes import (
     arrays_with_holes,
     complete_lengths,
@@ -121,6 +122,9 @@ class _Planner:
         for dim in survey.concat_dims:
             found = numbers[dim]
             self.order[dim] = self._by_coordinate(dim, found) if choices.order_by == "coordinate" else found
+        self.too_fine: list[str] = []
+        self.cut = self._cut_chunks()
+        """Chunk shapes of the arrays whose inputs' chunks are cut, by path."""
         self.ranks = {dim: _inverse(order, survey.size(dim)) for dim, order in self.order.items()}
 
     def _by_coordinate(self, dim: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -136,6 +140,24 @@ class _Planner:
                 f"has none: load it (loadable_variables=[{dim!r}]), or order by index"
             )
         return np.array(sorted(numbers.tolist(), key=firsts.__getitem__), np.int64)
+
+    def _cut_chunks(self) -> dict[str, tuple[int, ...]]:
+        found = {}
+        for path in sorted(self.survey.cuttable):
+            known = self.known[path]
+            assert known.metadata is not None
+            common = common_chunk_shape(self.survey, path, known.metadata, known.dims, self.order)
+            own = self.survey.chunk_shapes(path)
+            if own.keys() == {common}:
+                continue
+            shape = tuple(self.total(path.rpartition("/")[0], dim) for dim in known.dims)
+            told = cutting(path, own, common, shape, known.metadata.dtype.itemsize)
+            if told.is_too_fine:
+                self.too_fine.append(told.text)
+            else:
+                self.notes.append(told.text)
+            found[path] = common
+        return found
 
     def start_arrays(self) -> dict[str, NDArray[np.int64]]:
         """``Layout.starts``."""
@@ -167,14 +189,15 @@ class _Planner:
 
     def problems(self) -> list[str]:
         """Partial chunks in the middle, and coordinates that overlap or run backwards."""
-        found = []
+        found = list(self.too_fine)
         for path, known in self.known.items():
             group = path.rpartition("/")[0]
             for axis, dim in enumerate(known.dims):
                 if dim not in self.order:
                     continue
                 if known.metadata is not None:
-                    found += self._partial_chunks(path, group, dim, known.metadata.chunk_shape[axis])
+                    if path not in self.cut:
+                        found += self._partial_chunks(path, group, dim, known.metadata.chunk_shape[axis])
                 elif path.rpartition("/")[2] == dim:
                     found += self._checked_positions(path, group, dim)
         return found
@@ -239,14 +262,14 @@ class _Planner:
         metadata = replace(
             known.metadata,
             shape=tuple(self.total(group, dim) for dim in dims),
-            chunk_shape=(1,) * len(gained) + known.metadata.chunk_shape,
+            chunk_shape=(1,) * len(gained) + self.cut.get(path, known.metadata.chunk_shape),
             attributes=self.survey.attributes[path].result(known.attribute_names, self.choices.attributes),
             dimension_names=dims,
         )
         array = ArrayLayout(metadata)
         if path in self.with_holes:
             array = layout_with_holes(path, metadata, self.choices.fill_values)
-        return replace(array, placed_by=self._placed_by(known, dims))
+        return replace(array, placed_by=self._placed_by(known, dims), is_cut=path in self.cut)
 
     def _placed_by(self, known: Representative, dims: tuple[str, ...]) -> dict[str, int]:
         return {

@@ -22,6 +22,7 @@ from vz_beam.combine.attributes import AttributeUnion
 from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.schema import Facts
 from vz_beam.combine.witness import Witness
+from vz_beam.manifests.chunk_selection import are_bytes_elements
 
 NOT_KNOWN = -1
 """A length that no input tells."""
@@ -90,6 +91,7 @@ class Survey:
             others; those of the first input that has them.
         left_out: paths of the variables that are left out.
         representatives: each variable as the first input that has it knows it.
+        cuttable: paths of the virtual arrays whose chunks can be cut.
         attributes: those of variables by path, and of groups by path with a slash at the end.
         rivals: (path, first, other): pairs of loaded values for one place that are not the same bytes.
     """
@@ -105,6 +107,11 @@ class Survey:
         self.representatives: dict[str, Representative] = {}
         self.attributes: dict[str, AttributeUnion] = {}
         self._survey_knowledge()
+        self.cuttable = frozenset(
+            path
+            for path, known in self.representatives.items()
+            if known.metadata is not None and are_bytes_elements(known.metadata)
+        )
         self.facts: dict[str, dict[Facts, Witness]] = {}
         for one in self.alike:
             for form in self.variables(one):
@@ -123,9 +130,20 @@ class Survey:
         return (form for form in one.form if form.path not in self.left_out)
 
     def facts_of(self, form: VariableForm) -> Facts:
-        """What inputs must agree on."""
-        overridden = self._overridden
-        return tuple(fact for fact in form.facts if fact[0] not in overridden) if overridden else form.facts
+        """What inputs must agree on: of arrays that can be cut, the chunk shape is not among it."""
+        free = self._overridden
+        if form.path in self.cuttable:
+            free = free | {"chunk shape"}
+        return tuple(fact for fact in form.facts if fact[0] not in free) if free else form.facts
+
+    def chunk_shapes(self, path: str) -> dict[tuple[int, ...], Witness]:
+        """The distinct chunk shapes of a virtual array, elements, with the first input of each."""
+        found: dict[tuple[int, ...], Witness] = {}
+        for one in self.alike:
+            for form in one.form:
+                if form.path == path and form.chunk_shape is not None:
+                    found.setdefault(form.chunk_shape, one.first.witness)
+        return found
 
     def parts(self) -> dict[tuple[int, ...], dict[frozenset[str], Witness]]:
         """The distinct lists of variables of the inputs that are to have the same ones, with the first of each.
