@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -13,76 +11,16 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 import vz_beam
+from tests.combine.byte_archive import Archive, joined, numbered
 from tests.combine.virtual_files import combine, time_index, virtual_file
 from tests.daily_series import assert_store_equals
-from vz_beam.combine.fragment import Fragment
 from vz_beam.combine.schema import virtual_array
 from vz_beam.errors import CombineError, MismatchError
-from vz_beam.manifests import ArrayMetadata, ChunkManifest, Codec, ManifestArray
-from vz_beam.manifests.chunk_manifest import MISSING
+from vz_beam.manifests import ChunkManifest, Codec, ManifestArray
 from vz_beam.patterns import Index
 from vz_beam.patterns.index import Position
-
-FILL = -7
-
-
-class Archive:
-    """Files of nothing but chunks, and what readers of a store make of references to them."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def variable(
-        self, dims: tuple[str, ...], values: NDArray[Any], chunk_shape: tuple[int, ...], missing: Container[int] = ()
-    ) -> xr.Variable:
-        """A new file with ``values`` in uncompressed chunks, those at the end padded, some never written."""
-        metadata = ArrayMetadata(values.shape, values.dtype, chunk_shape, fill_value=values.dtype.type(FILL))
-        grid = metadata.chunk_grid.grid_shape
-        url = f"s3://archive/{len(self.files):03}.bin"
-        data = bytearray(b"head")
-        ids, offsets = np.zeros(grid, np.int32), np.zeros(grid, np.uint64)
-        for number, place in enumerate(np.ndindex(*grid)):
-            chunk = np.full(chunk_shape, 99, values.dtype)
-            part = values[tuple(slice(p * c, (p + 1) * c) for p, c in zip(place, chunk_shape, strict=True))]
-            chunk[tuple(map(slice, part.shape))] = part
-            if number in missing:
-                ids[place] = MISSING
-                part[...] = FILL
-                continue
-            offsets[place] = len(data)
-            data += chunk.tobytes()
-        self.files[url] = bytes(data)
-        lengths = np.where(ids == MISSING, 0, metadata.chunk_nbytes).astype(np.uint32)
-        return xr.Variable(dims, ManifestArray(metadata, ChunkManifest.from_columns((url,), ids, offsets, lengths)))
-
-    def read(self, metadata: ArrayMetadata, fragments: list[Fragment]) -> NDArray[Any]:
-        """The values of a combined array."""
-        grid = metadata.chunk_grid.grid_shape
-        padded = np.full([g * c for g, c in zip(grid, metadata.chunk_shape, strict=True)], FILL, metadata.dtype)
-        for fragment in fragments:
-            for row, number in enumerate(fragment.numbers.tolist()):
-                start, length = int(fragment.offsets[row]), int(fragment.lengths[row])
-                data = self.files[fragment.locations[fragment.location_ids[row]]][start : start + length]
-                assert len(data) == metadata.chunk_nbytes
-                where = zip(np.unravel_index(number, grid), metadata.chunk_shape, strict=True)
-                place = tuple(slice(int(p) * c, (int(p) + 1) * c) for p, c in where)
-                padded[place] = np.frombuffer(data, metadata.dtype).reshape(metadata.chunk_shape)
-        return padded[tuple(map(slice, metadata.shape))]
-
-
-def joined(archive: Archive, inputs: list[Any], **choices: Any) -> tuple[NDArray[Any], Any]:
-    """Values of ``v``, and the layout."""
-    layout, shards = combine(inputs, chunks_per_shard=5, **choices)
-    array = layout.arrays["v"]
-    return archive.read(array.metadata, [f for key, f in shards.items() if key.path == "v"]), layout
-
-
-def numbered(shape: tuple[int, ...], first: int = 0) -> NDArray[Any]:
-    return (first + np.arange(math.prod(shape), dtype="i4")).reshape(shape)
-
 
 PIECES = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 9)), min_size=1, max_size=5)
 

@@ -92,7 +92,9 @@ def _add_build(commands: Any) -> None:
         help="what missing parts of a variable read as that has no _FillValue; may be repeated",
     )
     parser.add_argument(
-        "--mismatch", choices=("raise", "exclude", "split"), help="files that disagree: refuse, leave out, or group"
+        "--mismatch",
+        choices=("raise", "exclude", "split", "rewrite"),
+        help="files that disagree: refuse, leave out, group, or write their chunks anew",
     )
     parser.add_argument(
         "--attribute",

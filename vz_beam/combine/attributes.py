@@ -44,6 +44,8 @@ MEANING = frozenset(
 """Attributes that must be the same in all inputs, unless they are overridden by name."""
 
 
+PACKING = frozenset(["_FillValue", "_Unsigned", "add_offset", "missing_value", "scale_factor"])
+"""Those of them that say how numbers are stored: values can be stored anew by other ones."""
 DROP_CONFLICTS = "drop_conflicts"
 RULES = ("same", "first", DROP_CONFLICTS, "override")
 """What may become of an attribute that differs; see :class:`vz_beam.combine.choices.CombineChoices`."""

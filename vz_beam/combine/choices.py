@@ -20,7 +20,7 @@ _WORDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "order_by": (("index", "coordinate"), ()),
     "holes": (("raise", "missing"), ()),
     "variables": (("raise", "union", "intersection"), ()),
-    "mismatch": (("raise", "exclude", "split"), ("rewrite",)),
+    "mismatch": (("raise", "exclude", "split", "rewrite"), ()),
     "overlaps": (POLICIES, ()),
     "gaps": (POLICIES, ()),
 }
@@ -45,7 +45,9 @@ class CombineChoices:
             hold NaN. It becomes their ``_FillValue``: name a value that the data do not have.
         mismatch: what becomes of inputs that disagree: ``"raise"`` lists every disagreement in one error,
             ``"exclude"`` leaves out those that differ from most others, which count as failures, ``"split"`` makes a
-            group for each era of inputs that agree: ``era_1``, ``era_2`` in the order of their first ones.
+            group for each era of inputs that agree: ``era_1``, ``era_2`` in the order of their first ones,
+            ``"rewrite"`` writes those chunks anew that are stored in another way than most (packing, type, codecs,
+            chunk shape), or that hold the end of one input and the beginning of the next.
         attributes: rules by name of attribute for those that differ: ``"drop_conflicts"`` leaves them out, ``"first"``
             keeps the value of the first input that has one, ``"same"`` makes a difference a mismatch, and so are all
             that change what values mean (``units``, ``scale_factor``, ...) without being asked. ``"override"`` is

@@ -25,8 +25,12 @@ from vz_beam.combine.loaded import MOST_LISTED, encode_values, join_arrays
 from vz_beam.combine.positions import check_positions
 from vz_beam.combine.schema import join_path
 from vz_beam.combine.survey import Survey
+from vz_beam.combine.variants import Majority, majority, stored_variants, unwritable, with_packing
 from vz_beam.errors import CombineError
 from vz_beam.manifests.metadata import Attributes
+
+MOST_TOLD = 3
+"""Reasons why an array is rewritten that a summary tells."""
 
 
 class LayoutPlanner:
@@ -36,7 +40,7 @@ class LayoutPlanner:
         self.survey = survey
         self.gathered = survey.gathered
         self.new_dims = survey.new_dims
-        self.known = survey.representatives
+        self.known = dict(survey.representatives)
         self.choices = choices
         self.notes: list[str] = []
         self.with_holes: set[str] = set()
@@ -48,9 +52,12 @@ class LayoutPlanner:
         for dim in survey.concat_dims:
             found = numbers[dim]
             self.order[dim] = self._by_coordinate(dim, found) if choices.order_by == "coordinate" else found
-        self.too_fine: list[str] = []
+        self.odd: list[str] = []
+        """Problems that were found on the way."""
         self.cut = self._cut_chunks()
         """Chunk shapes of the arrays whose inputs' chunks are cut, by path."""
+        self.majorities: dict[str, Majority] = self._majorities() if choices.mismatch == "rewrite" else {}
+        """How most inputs store the arrays of which some chunks are written anew, by path."""
         self.ranks = {dim: _inverse(order, survey.size(dim)) for dim, order in self.order.items()}
 
     def _by_coordinate(self, dim: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -70,6 +77,8 @@ class LayoutPlanner:
     def _cut_chunks(self) -> dict[str, tuple[int, ...]]:
         found = {}
         for path in sorted(self.survey.cuttable):
+            if self.choices.mismatch == "rewrite" and len(stored_variants(self.survey, path, ["chunk shape"])) > 1:
+                continue
             known = self.known[path]
             assert known.metadata is not None
             common = common_chunk_shape(self.survey, path, known.metadata, known.dims, self.order)
@@ -78,11 +87,34 @@ class LayoutPlanner:
                 continue
             shape = tuple(self.total(path.rpartition("/")[0], dim) for dim in known.dims)
             told = cutting(path, own, common, shape, known.metadata.dtype.itemsize)
+            if told.is_too_fine and self.choices.mismatch == "rewrite":
+                continue
             if told.is_too_fine:
-                self.too_fine.append(told.text)
+                self.odd.append(told.text)
             else:
                 self.notes.append(told.text)
             found[path] = common
+        return found
+
+    def _majorities(self) -> dict[str, Majority]:
+        found = {}
+        for path, known in self.known.items():
+            if known.metadata is None or path in self.cut:
+                continue
+            most = majority(self.survey, path)
+            self.known[path] = known._replace(metadata=most.metadata)
+            uneven = self._uneven(path)
+            if not most.rewriting.of_input and not uneven:
+                continue
+            found[path] = most
+            reasons = [*most.why, *uneven]
+            self.odd += unwritable(path, most, reasons)
+            count = len(most.rewriting.of_input)
+            if count:
+                self.notes.append(
+                    f"{path!r} is stored in other ways in {count:,} inputs, whose chunks are written anew"
+                )
+            self.notes += [f"chunks are written anew, since {why}" for why in reasons[:MOST_TOLD]]
         return found
 
     def start_arrays(self) -> dict[str, NDArray[np.int64]]:
@@ -115,17 +147,24 @@ class LayoutPlanner:
 
     def problems(self) -> list[str]:
         """Partial chunks in the middle, and coordinates that overlap or run backwards."""
-        found = list(self.too_fine)
+        found = list(self.odd)
         for path, known in self.known.items():
-            group = path.rpartition("/")[0]
-            for axis, dim in enumerate(known.dims):
-                if dim not in self.order:
-                    continue
-                if known.metadata is not None:
-                    if path not in self.cut:
-                        found += self._partial_chunks(path, group, dim, known.metadata.chunk_shape[axis])
-                elif path.rpartition("/")[2] == dim:
-                    found += self._checked_positions(path, group, dim)
+            group, _, name = path.rpartition("/")
+            if known.metadata is not None:
+                if path not in self.cut and path not in self.majorities:
+                    found += self._uneven(path)
+            elif name in known.dims and name in self.order:
+                found += self._checked_positions(path, group, name)
+        return found
+
+    def _uneven(self, path: str) -> list[str]:
+        """Where a virtual array would have a partial chunk in the middle."""
+        known, group = self.known[path], path.rpartition("/")[0]
+        assert known.metadata is not None
+        found = []
+        for dim, chunk in zip(known.dims, known.metadata.chunk_shape, strict=True):
+            if dim in self.order:
+                found += self._partial_chunks(path, group, dim, chunk)
         return found
 
     def _partial_chunks(self, path: str, group: str, dim: str, chunk: int) -> list[str]:
@@ -133,14 +172,18 @@ class LayoutPlanner:
         filled = self.order[dim][lengths[self.order[dim]] > 0]
         found = []
         for place in np.flatnonzero(lengths[filled[:-1]] % chunk)[:MOST_LISTED].tolist():
-            label, follower = (
-                self.survey.witness_of_length(group, dim, int(n)).label for n in filled[place : place + 2]
-            )
+            label, follower = (self._label(group, dim, int(n)) for n in filled[place : place + 2])
             found.append(
                 f"{path!r} would have a partial chunk in the middle of {dim!r}: {lengths[filled[place]]} elements in "
                 f"chunks of {chunk} in {label}, followed by {follower}"
             )
         return found
+
+    def _label(self, group: str, dim: str, number: int) -> str:
+        axis = self.survey.dims.index(dim)
+        if not any((one.numbers[:, axis] == number).any() for one in self.survey.alike):
+            return f"the absent input {dim}={number}"
+        return self.survey.witness_of_length(group, dim, number).label
 
     def _checked_positions(self, path: str, group: str, dim: str) -> list[str]:
         axis = self.survey.dims.index(dim)
@@ -185,17 +228,23 @@ class LayoutPlanner:
         group = path.rpartition("/")[0]
         gained = self.gained(known)
         dims = (*gained, *known.dims)
+        attributes = self.survey.attributes[path].result(known.attribute_names, self.choices.attributes)
+        if path in self.majorities:
+            attributes = with_packing(self.majorities[path], attributes)
         metadata = replace(
             known.metadata,
             shape=tuple(self.total(group, dim) for dim in dims),
             chunk_shape=(1,) * len(gained) + self.cut.get(path, known.metadata.chunk_shape),
-            attributes=self.survey.attributes[path].result(known.attribute_names, self.choices.attributes),
+            attributes=attributes,
             dimension_names=dims,
         )
         array = ArrayLayout(metadata)
         if path in self.with_holes:
             array = layout_with_holes(path, metadata, self.choices.fill_values)
-        return replace(array, placed_by=self._placed_by(known, dims), is_cut=path in self.cut)
+        rewriting = None
+        if path in self.majorities:
+            rewriting = replace(self.majorities[path].rewriting, has_holes=path in self.with_holes)
+        return replace(array, placed_by=self._placed_by(known, dims), is_cut=path in self.cut, rewriting=rewriting)
 
     def _placed_by(self, known: Representative, dims: tuple[str, ...]) -> dict[str, int]:
         return {

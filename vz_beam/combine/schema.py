@@ -21,6 +21,9 @@ from vz_beam.patterns.index import Index
 
 Facts = tuple[tuple[str, str], ...]
 
+STORED = frozenset(["byte order", "chunk shape", "codecs", "dtype", "fill value", "serializer"])
+"""What inputs agree on about the bytes of virtual variables, by the names that :func:`_storage_facts` gives."""
+
 
 @dataclass(frozen=True, slots=True)
 class VariableSchema:

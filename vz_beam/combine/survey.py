@@ -18,14 +18,17 @@ from vz_beam.combine.accumulator import (
     VariableForm,
     unpacked,
 )
-from vz_beam.combine.attributes import AttributeUnion
+from vz_beam.combine.attributes import PACKING, AttributeUnion
 from vz_beam.combine.choices import CombineChoices
-from vz_beam.combine.schema import Facts
+from vz_beam.combine.schema import STORED, Facts
 from vz_beam.combine.witness import Witness
 from vz_beam.manifests.chunk_selection import are_bytes_elements
 
 NOT_KNOWN = -1
 """A length that no input tells."""
+
+REWRITABLE = STORED | {f"attribute {name}" for name in PACKING}
+"""What inputs need not agree on where chunks may be written anew."""
 
 
 class Values(NamedTuple):
@@ -130,8 +133,10 @@ class Survey:
         return (form for form in one.form if form.path not in self.left_out)
 
     def facts_of(self, form: VariableForm) -> Facts:
-        """What inputs must agree on: of arrays that can be cut, the chunk shape is not among it."""
+        """What inputs must agree on: not the chunk shape of arrays that can be cut, nor what can be rewritten."""
         free = self._overridden
+        if self.choices.mismatch == "rewrite" and form.chunk_shape is not None:
+            free = free | REWRITABLE
         if form.path in self.cuttable:
             free = free | {"chunk shape"}
         return tuple(fact for fact in form.facts if fact[0] not in free) if free else form.facts

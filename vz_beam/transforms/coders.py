@@ -8,6 +8,7 @@ from apache_beam import coders
 from apache_beam.coders.typecoders import registry
 
 from vz_beam.combine.fragment import ShardKey
+from vz_beam.combine.rewriting import RewriteKey
 from vz_beam.patterns.index import Index
 
 _PLAIN = coders.FastPrimitivesCoder()
@@ -36,20 +37,22 @@ class IndexCoder(coders.Coder):
         return hash(type(self))
 
 
-class ShardKeyCoder(coders.Coder):
-    """A :class:`ShardKey` as a tuple of ``str`` and ``int``."""
+class _PathAndNumberCoder(coders.Coder):
+    """A named tuple of a path and a number as a plain one."""
 
-    def encode(self, value: ShardKey) -> bytes:
+    kind: type[ShardKey] | type[RewriteKey]
+
+    def encode(self, value: ShardKey | RewriteKey) -> bytes:
         return bytes(_PLAIN.encode(tuple(value)))
 
-    def decode(self, encoded: bytes) -> ShardKey:
-        return ShardKey(*_PLAIN.decode(encoded))
+    def decode(self, encoded: bytes) -> ShardKey | RewriteKey:
+        return self.kind(*_PLAIN.decode(encoded))
 
     def is_deterministic(self) -> bool:
         return True
 
     def to_type_hint(self) -> Any:
-        return ShardKey
+        return self.kind
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -58,5 +61,18 @@ class ShardKeyCoder(coders.Coder):
         return hash(type(self))
 
 
+class ShardKeyCoder(_PathAndNumberCoder):
+    """A :class:`ShardKey` as a tuple of ``str`` and ``int``."""
+
+    kind = ShardKey
+
+
+class RewriteKeyCoder(_PathAndNumberCoder):
+    """A :class:`RewriteKey` as a tuple of ``str`` and ``int``."""
+
+    kind = RewriteKey
+
+
 registry.register_coder(Index, IndexCoder)
 registry.register_coder(ShardKey, ShardKeyCoder)
+registry.register_coder(RewriteKey, RewriteKeyCoder)

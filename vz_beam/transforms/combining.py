@@ -17,6 +17,7 @@ from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
 from vz_beam.combine.placing import InputReferences, place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
+from vz_beam.combine.rewriting import RewriteKey, RewritePart, rewrites
 from vz_beam.combine.schema import FailedInput, InputSchema, schema_of
 from vz_beam.combine.skipped import SkippedInput, skipped_inputs
 from vz_beam.patterns.index import Index
@@ -34,7 +35,17 @@ class Combined(NamedTuple):
     skipped: PCollection[SkippedInput]
 
 
-class CombineManifests(beam.PTransform[Any, Combined]):
+class CombinedWithRewrites(NamedTuple):
+    """The same where chunks may be written anew, with the parts that such chunks are made of."""
+
+    layout: PCollection[Layout]
+    fragments: PCollection[tuple[ShardKey, Fragment]]
+    failures: PCollection[FailedInput]
+    skipped: PCollection[SkippedInput]
+    rewrites: PCollection[tuple[RewriteKey, RewritePart]]
+
+
+class CombineManifests(beam.PTransform[Any, Any]):
     """One layout and the references of its shards, from ``(Index, xr.Dataset)`` or an :class:`Opened`.
 
     Only schemas are gathered in one place; references go straight from their file to their shard.
@@ -86,7 +97,7 @@ class CombineManifests(beam.PTransform[Any, Combined]):
         )
         self._layout = layout
 
-    def expand(self, inputs: Any) -> Combined:
+    def expand(self, inputs: Any) -> Combined | CombinedWithRewrites:
         """The layout and the fragments."""
         datasets, failures, skipped = inputs if isinstance(inputs, tuple) else (inputs, None, None)
         pipeline = datasets.pipeline
@@ -106,7 +117,20 @@ class CombineManifests(beam.PTransform[Any, Combined]):
         fragments = references | "Place" >> placing.with_output_types(tuple[ShardKey, Fragment])
         if failures is None:
             failures = pipeline | "No failures" >> beam.Create([]).with_output_types(FailedInput)
-        return Combined(layout, fragments, failures, skipped)
+        if not self._may_rewrite():
+            return Combined(layout, fragments, failures, skipped)
+        finding = beam.FlatMap(_rewrites, beam.pvalue.AsSingleton(layout))
+        to_rewrite = references | "Find what is rewritten" >> finding.with_output_types(tuple[RewriteKey, RewritePart])
+        return CombinedWithRewrites(layout, fragments, failures, skipped, to_rewrite)
+
+    def _may_rewrite(self) -> bool:
+        if self._layout is None:
+            return self._choices.mismatch == "rewrite"
+        return any(array.rewriting is not None for array in self._layout.arrays.values())
+
+
+def _rewrites(references: InputReferences, layout: Layout) -> Iterator[tuple[RewriteKey, RewritePart]]:
+    return rewrites(layout, references)
 
 
 class GatherSchemas(beam.CombineFn):

@@ -135,11 +135,12 @@ def _choices_by_transform(choices: Mapping[str, Any]) -> tuple[dict[str, Any], d
     for name, value in choices.items():
         if name in SPLIT_OPTIONS:
             chosen[transforms.index(SPLIT_OPTIONS[name])]["storage_options"] = value
-            continue
+        if name == "storage_options":
+            chosen[2].setdefault("source_storage_options", value)
         takers = [place for place, known in enumerate(words) if name in known]
         for place in takers:
             chosen[place].setdefault(name, value)
-        if not takers:
+        if not takers and name not in SPLIT_OPTIONS:
             unknown.append(name)
     if unknown:
         raise InputError(f"build() does not know {unknown}; it knows {', '.join(sorted(set().union(*words)))}")

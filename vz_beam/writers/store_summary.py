@@ -55,6 +55,9 @@ class StoreSummary:
         skipped: each variable that was left out of the inputs, as they were opened with ``unsupported="skip"``;
             ``skipped.jsonl`` beside the store has the reasons of every input.
         notes: what the user should know although it is no error.
+        rewritten_chunks: number of chunks that were written anew, beside the store.
+        rewritten_nbytes: their size as they are now, bytes.
+        copied_nbytes: what was read for them, bytes.
     """
 
     url: str
@@ -71,6 +74,9 @@ class StoreSummary:
     packages: tuple[str, ...] = ()
     skipped: tuple[SkippedVariable, ...] = ()
     notes: tuple[str, ...] = ()
+    rewritten_chunks: int = 0
+    rewritten_nbytes: int = 0
+    copied_nbytes: int = 0
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{name}: {length:,}" for name, length in self.dimensions.items())
@@ -82,6 +88,11 @@ class StoreSummary:
             f"  references  {self.references:,} ({self.inlined:,} inlined, {self.missing:,} chunks missing)",
             f"  data        {referenced} referenced, {stored} stored",
         ]
+        if self.rewritten_chunks:
+            lines.append(
+                f"  rewritten   {self.rewritten_chunks:,} chunks, {readable_size(self.copied_nbytes)} read and "
+                f"{readable_size(self.rewritten_nbytes)} written beside the store"
+            )
         if self.files:
             lines.append(f"  inputs      {self.files:,} read, {len(self.failures):,} failed")
         for title, texts in (
