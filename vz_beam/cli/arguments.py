@@ -74,6 +74,7 @@ def _add_build(commands: Any) -> None:
     parser.add_argument("--loadable-variables", type=_names, metavar="A,B", help="read now, instead of referencing")
     parser.add_argument("--drop-variables", type=_names, metavar="A,B", help="leave out, by name or path")
     parser.add_argument("--group", metavar="PATH", help="the group of each file (default: the root)")
+    parser.add_argument("--tree", action="store_true", default=None, help="all groups of each file, as a tree")
     parser.add_argument("--parser", metavar="NAME", help="of the files (default: by their content)")
     parser.add_argument(
         "--order-by", choices=("index", "coordinate"), help="place files by name, or by their coordinate"

@@ -22,7 +22,7 @@ from vz_beam.transforms.building import build
 from vz_beam.writers.left_out import FAILURES, SKIPPED
 
 CHOICES = (
-    *("loadable_variables", "drop_variables", "group", "errors", "unsupported", "attempts", "max_concurrency"),
+    *("loadable_variables", "drop_variables", "group", "tree", "errors", "unsupported", "attempts", "max_concurrency"),
     *(
         "chunks_per_shard",
         "order_by",

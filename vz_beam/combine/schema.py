@@ -75,12 +75,12 @@ class FailedInput:
 
 
 def nodes_of(dataset: xr.Dataset | xr.DataTree) -> Iterator[tuple[str, xr.Dataset]]:
-    """Each group of a dataset or tree by its path: ``""``, ``"a"``, ``"a/b"``; inherited coordinates left out."""
+    """Each group of a dataset or tree by its path in it: ``""``, ``"a/b"``; inherited coordinates left out."""
     if isinstance(dataset, xr.Dataset):
         yield "", dataset
         return
     for node in dataset.subtree:
-        yield node.path.strip("/"), node.to_dataset(inherit=False)
+        yield node.path.removeprefix(dataset.path).strip("/"), node.to_dataset(inherit=False)
 
 
 def virtual_array(variable: xr.Variable) -> ManifestArray | None:
