@@ -124,7 +124,8 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
                 | "One at a time in each lane" >> beam.GroupByKey()
                 | "Leave lanes" >> beam.FlatMap(lambda lane: lane[1]).with_output_types(tuple[Index, str])
             )
-        typed = beam.ParDo(self._opener).with_output_types(tuple[Index, xr.Dataset | xr.DataTree])
+        kind: Any = xr.DataTree if self._opener.tree else xr.Dataset
+        typed = beam.ParDo(self._opener).with_output_types(tuple[Index, kind])
         opened = spread | "Open" >> typed.with_outputs(FAILED, SKIPPED, main="opened")
         return opened.opened if self._is_whole else Opened(opened.opened, opened[FAILED], opened[SKIPPED])
 
@@ -150,7 +151,7 @@ class _OpenFile(beam.DoFn):
         self._preprocess = preprocess
         self._options = options
         self._group = group
-        self._tree = tree
+        self.tree = tree
         self._errors = errors
         self._attempts = attempts
         self._unsupported = unsupported
@@ -178,7 +179,7 @@ class _OpenFile(beam.DoFn):
             return
 
     def _open(self, index: Index, url: str) -> tuple[xr.Dataset | xr.DataTree, Iterable[SkippedInput]]:
-        opening = open_virtual_datatree if self._tree else open_virtual_dataset
+        opening = open_virtual_datatree if self.tree else open_virtual_dataset
         dataset = opening(
             url,
             self._options.registry,
