@@ -2,7 +2,7 @@
 
 The server is a process of its own on this machine; the file is made once, in the cache folder:
 
-    python integration/benchmarks/engine.py CACHE
+    python -m integration.benchmarks.engine CACHE
 """
 
 from __future__ import annotations

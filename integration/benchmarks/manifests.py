@@ -2,18 +2,21 @@
 
     python integration/benchmarks/manifests.py
 
-Nothing is read or written. VirtualiZarr's figures, measured on two cores, stand beside the limits for comparison.
+VirtualiZarr's figures, measured on two cores, stand beside the limits for comparison.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import pickle
 import sys
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +37,8 @@ class Case:
         name: what is done.
         run: does it.
         seconds: the most that it may take, the best of several runs.
-        nbytes: the most memory that it may take at its peak, its result included.
+        nbytes: the most memory that it may take at its peak, its result included: what Python and numpy ask for, and
+            where ``is_resident`` all that the process holds more than before.
         peer: what VirtualiZarr takes.
     """
 
@@ -43,6 +47,7 @@ class Case:
     seconds: float
     nbytes: int
     peer: str = ""
+    is_resident: bool = False
 
 
 def main() -> int:
@@ -53,8 +58,9 @@ def main() -> int:
     print(f"pickle of {REFERENCES:,} references: {pickled / MEGABYTE:.1f} MB (at most 20; VirtualiZarr 79)")
     missed += pickled > 20 * MEGABYTE
     for case in _cases():
+        # memory first: what a run gives back may stay with the process
+        nbytes = _resident(case.run) if case.is_resident else _peak(case.run)
         seconds = min(_seconds(case.run) for _ in range(rounds))
-        nbytes = _peak(case.run)
         good = seconds <= case.seconds and nbytes <= case.nbytes
         missed += not good
         print(
@@ -75,6 +81,8 @@ def _cases() -> list[Case]:
     array = _array(manifest, (1, 16, 16))
     pair = [_large("s3://bucket/a.nc", 0), _large("s3://bucket/b.nc", 200)]
 
+    dataset = xr.Dataset({"v": (("time", "y", "x"), array)})
+
     def made(paths: Any) -> ChunkManifest:
         return ChunkManifest.from_arrays(paths=paths, offsets=numbers, lengths=numbers)
 
@@ -89,6 +97,7 @@ def _cases() -> list[Case]:
         Case("every second chunk", lambda: array[::2], 0.1, 40 * MEGABYTE),
         Case("transpose", lambda: array.T, 0.1, 40 * MEGABYTE),
         Case("chunks cut in two", lambda: rechunked(array, (1, 8, 16)), 0.5, 170 * MEGABYTE),
+        Case("vz.to_kerchunk(format='parquet')", lambda: _write(dataset), 0.5, 150 * MEGABYTE, "10 to 22 s", True),
         Case(
             "xr.concat(join='outer'), 2 x 4e8 elements",
             lambda: xr.concat(pair, dim="member", join="outer"),
@@ -139,6 +148,25 @@ def _peak(run: Callable[[], Any]) -> int:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
+
+
+def _resident(run: Callable[[], Any]) -> int:
+    """Peak of the process's memory above what it holds before, bytes; pyarrow's buffers count. Linux only."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = _status("VmRSS")
+    run()
+    return _status("VmHWM") - before
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def _write(dataset: xr.Dataset) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        dataset.vz.to_kerchunk(f"{folder}/store.parquet", format="parquet")
 
 
 def _arguments() -> argparse.Namespace:

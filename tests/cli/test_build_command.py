@@ -91,6 +91,21 @@ def test_a_store_is_replaced_only_where_asked(vz_beam: Any, archive: Path, tmp_p
     assert np.array_equal(opened_rain(tmp_path / "store.parquet"), rain(archive, 2))
 
 
+def test_holes_keep_the_place_of_what_is_absent(vz_beam: Any, archive: Path, tmp_path: Path) -> None:
+    for month in (1, 2, 3):
+        shutil.copy(archive / f"weather_2023-{month:02}.nc", tmp_path / f"m{month}.nc")
+    (tmp_path / "m2.nc").write_text("not a file of ours")
+    common = ("build", "m*.nc", "store.parquet", "--concat-dim", "time", "--errors", "collect", "--no-progress")
+    kept = vz_beam(*common, "--holes", "missing")
+    assert kept.code == 3
+    assert "1 of the pattern's inputs are absent and read as missing" in kept.out
+    ours = opened_rain(tmp_path / "store.parquet")
+    both = rain(archive, 1, 3)
+    assert np.array_equal(ours[:31], both[:31], equal_nan=True)
+    assert np.isnan(ours[31:62]).all()
+    assert np.array_equal(ours[62:], both[31:], equal_nan=True)
+
+
 def test_failing_files_are_collected_and_listed(vz_beam: Any, archive: Path, tmp_path: Path) -> None:
     for month in (1, 2, 3):
         shutil.copy(archive / f"weather_2023-{month:02}.nc", tmp_path / f"m{month}.nc")

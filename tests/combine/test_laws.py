@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.combine.virtual_files import combine, time_index, virtual_file
 from vz_beam.combine.accumulator import SchemaAccumulator
+from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.placing import place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
@@ -35,7 +36,7 @@ def test_any_order_grouping_and_repetition_of_inputs_gives_the_same_layout(rando
     for number in [*range(7), *repeats]:
         accumulators.append(SchemaAccumulator().add(schema_of(*INPUTS[number])))
     merged = merged_by_a_random_tree(accumulators, lambda a, b: a.merge(pickle.loads(pickle.dumps(b))), randomness)
-    assert plan_layout(merged, chunks_per_shard=5) == LAYOUT
+    assert plan_layout(merged, CombineChoices(chunks_per_shard=5)) == LAYOUT
 
 
 @given(st.randoms(use_true_random=False), st.lists(st.integers(0, 6), max_size=4))
@@ -55,8 +56,8 @@ def test_an_empty_accumulator_changes_nothing() -> None:
     gathered = SchemaAccumulator()
     for index, dataset in INPUTS:
         gathered.add(schema_of(index, dataset))
-    assert plan_layout(gathered.merge(SchemaAccumulator()), chunks_per_shard=5) == LAYOUT
-    assert plan_layout(SchemaAccumulator().merge(gathered), chunks_per_shard=5) == LAYOUT
+    assert plan_layout(gathered.merge(SchemaAccumulator()), CombineChoices(chunks_per_shard=5)) == LAYOUT
+    assert plan_layout(SchemaAccumulator().merge(gathered), CombineChoices(chunks_per_shard=5)) == LAYOUT
 
 
 def test_merging_leaves_the_other_accumulator_as_it_was() -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 
 from vz_beam.combine.accumulator import SchemaAccumulator
+from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
 from vz_beam.combine.placing import place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
-from vz_beam.combine.schema import schema_of
+from vz_beam.combine.schema import FailedInput, schema_of
 from vz_beam.manifests import ArrayMetadata, ChunkManifest, Codec, ManifestArray
 from vz_beam.patterns import Index
 from vz_beam.patterns.index import Position
@@ -64,13 +65,15 @@ def time_index(number: int, size: int = 0) -> Index:
 
 
 def combine(
-    inputs: Sequence[tuple[Index, xr.Dataset | xr.DataTree]], **choices: Any
+    inputs: Sequence[tuple[Index, xr.Dataset | xr.DataTree]], failures: Sequence[FailedInput] = (), **choices: Any
 ) -> tuple[Layout, dict[ShardKey, Fragment]]:
     """What a pipeline does, in a loop."""
     gathered = SchemaAccumulator()
+    for failure in failures:
+        gathered.fail(failure)
     for index, dataset in inputs:
         gathered.add(schema_of(index, dataset))
-    layout = plan_layout(gathered, **choices)
+    layout = plan_layout(gathered, CombineChoices(**choices))
     parts: dict[ShardKey, list[Fragment]] = {}
     for index, dataset in inputs:
         for key, fragment in place_in_shards(layout, references_of(index, dataset)):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import subprocess
 import sys
 import tomllib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import pytest
 import xarray as xr
 import zarr
 
+import vz_beam
 from integration.servers.range_server import RangeServer
 from tests.daily_series import write_series
 from tests.mixed_files import BAD, write_mixed_file
@@ -77,6 +80,41 @@ def odd(tmp_path: Path) -> str:
             variable.dims[0].attach_scale(raw["x"])
             variable.dims[1].attach_scale(raw["z"])
     return str(path)
+
+
+def test_packing_decodes_to_the_type_that_the_file_chooses(tmp_path: Path) -> None:
+    path = tmp_path / "packed.h5"
+    with h5py.File(path, "w") as file:
+        for name in ("single", "double", "offset", "whole", "big_endian"):
+            file[name] = np.arange(-3, 9, dtype="i2")
+            scale = {"double": np.float64(0.1), "whole": np.int16(2), "big_endian": np.array(0.1, ">f4")}
+            file[name].attrs["scale_factor"] = scale.get(name, np.float32(0.1))
+        file["offset"].attrs["add_offset"] = np.float32(250)
+    with xr.open_dataset(path, engine="h5netcdf", phony_dims="access") as expected, open_ours(path) as ours:
+        loaded = vz_beam.open_virtual_dataset(path, loadable_variables=map(str, expected.data_vars))
+        for name in map(str, expected.data_vars):
+            for found in (ours[name], loaded[name]):
+                assert found.dtype == expected[name].dtype, name
+                np.testing.assert_array_equal(found.values, expected[name].values)
+
+
+def test_any_name_of_a_variable_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "odd_names.h5"
+    names = ["a\\b", "~!@#%^&*()", "zarr.json", " ", "c", "ä\n"]
+    with h5py.File(path, "w") as file:
+        file.create_group("g")
+        for number, name in enumerate(names):
+            file["g"][name] = np.full(3, number)
+    with open_ours(path, group="g") as ours:
+        assert [int(ours[name].values[0]) for name in names] == list(range(len(names)))
+
+
+def test_reading_warns_of_nothing_and_outlives_a_deep_copy(file: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with open_ours(file) as ours:
+            copied = copy.deepcopy(ours)
+            np.testing.assert_array_equal(copied["t"].values, ours["t"].values)
 
 
 def test_values_attributes_and_coordinates_are_those_of_the_own_readers_of_xarray(file: str, odd: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pytest
 import xarray as xr
 from apache_beam.coders.typecoders import registry
@@ -18,7 +19,7 @@ from apache_beam.testing.util import assert_that
 import vz_beam
 from tests.combine.virtual_files import combine
 from tests.daily_series import assert_store_equals, read_series, write_series
-from vz_beam import CombineManifests, OpenWithVirtualizarr, WriteReferences
+from vz_beam import CombineManifests, ConcatDim, FilePattern, OpenWithVirtualizarr, WriteReferences
 from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
 from vz_beam.errors import (
@@ -219,7 +220,7 @@ def test_input_that_cannot_work_is_refused_before_anything_runs(files: list[str]
     for choices in (
         {"errors": "ignore"},
         {"mismatch": "rewrite"},
-        {"holes": "missing"},
+        {"holes": "ignore"},
         {"mode": "append"},
         {"workers": 0},
     ):
@@ -228,6 +229,25 @@ def test_input_that_cannot_work_is_refused_before_anything_runs(files: list[str]
     with pytest.raises(InputError, match=r"\.csv"):
         vz_beam.build(files, tmp_path / "store.csv", concat_dim="time")
     assert not store.exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_declared_gaps_of_a_pattern_read_as_missing_at_their_times(
+    workers: int, files: list[str], tmp_path: Path
+) -> None:
+    days = [np.datetime64("2001-01-01") + number for number in range(5)]
+    pattern = FilePattern(
+        lambda time: files[days.index(time)], ConcatDim("time", days), gaps=lambda time: time in days[1:3]
+    )
+    store = tmp_path / "store.parquet"
+    with pytest.raises(HolesError, match=r"time=1 \(2001-01-02"):
+        vz_beam.build(pattern, store, progress=False)
+    summary = vz_beam.build(pattern, store, holes="missing", workers=workers, progress=False)
+    assert any("2 of the pattern's inputs are absent" in note for note in summary.notes)
+    expected = read_series(files)
+    here = xr.DataArray([number not in (1, 2) for number in range(5) for _ in range(4)], dims="time")
+    fields = {name: expected[name].where(here) for name in ("t", "p")}
+    assert_store_equals(store, expected.assign(fields))
 
 
 def test_patterns_of_pangeo_forge_recipes_are_taken_as_they_are(files: list[str], tmp_path: Path) -> None:

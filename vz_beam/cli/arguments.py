@@ -78,6 +78,19 @@ def _add_build(commands: Any) -> None:
     parser.add_argument(
         "--order-by", choices=("index", "coordinate"), help="place files by name, or by their coordinate"
     )
+    parser.add_argument(
+        "--holes", choices=("raise", "missing"), help="absent or failed files: refuse, or keep their place"
+    )
+    parser.add_argument(
+        "--variables", choices=("raise", "union", "intersection"), help="variables that only some files have"
+    )
+    parser.add_argument(
+        "--fill-value",
+        dest="fill_values",
+        action=_KeyValue,
+        metavar="VARIABLE=VALUE",
+        help="what missing parts of a variable read as that has no _FillValue; may be repeated",
+    )
     parser.add_argument("--chunks-per-shard", type=_count, metavar="N", help="references in one object of the store")
     parser.add_argument("--max-concurrency", type=_count, metavar="N", help="files that are opened at once, at most")
     parser.add_argument("--attempts", type=_count, metavar="N", help="tries of a file where the failure may pass")
@@ -110,11 +123,11 @@ def _add_command(commands: Any, name: str, text: str, epilog: str | None = None)
 
 def _add_storage_options(parser: argparse.ArgumentParser, flag: str, name: str, text: str) -> None:
     parser.add_argument(
-        flag, dest=name, action=_StorageOption, metavar="KEY=VALUE", help=f"{text}; may be repeated, VALUE may be JSON"
+        flag, dest=name, action=_KeyValue, metavar="KEY=VALUE", help=f"{text}; may be repeated, VALUE may be JSON"
     )
 
 
-class _StorageOption(argparse.Action):
+class _KeyValue(argparse.Action):
     """Gathers ``KEY=VALUE`` into a dict; a key that is given twice is wrong."""
 
     def __call__(
@@ -128,7 +141,7 @@ class _StorageOption(argparse.Action):
         options = dict(getattr(namespace, self.dest) or {})
         if not (key and mark):
             # the text is not repeated: it may be a secret
-            parser.error(f"argument {option_string}: expected KEY=VALUE, such as skip_signature=true")
+            parser.error(f"argument {option_string}: expected {self.metavar}")
         if key in options:
             parser.error(f"argument {option_string}: {key} is given twice")
         setattr(namespace, self.dest, {**options, key: value_of(value)})

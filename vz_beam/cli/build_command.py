@@ -23,7 +23,17 @@ from vz_beam.writers.left_out import FAILURES, SKIPPED
 
 CHOICES = (
     *("loadable_variables", "drop_variables", "group", "errors", "unsupported", "attempts", "max_concurrency"),
-    *("chunks_per_shard", "order_by", "mode", "format", "source_storage_options", "target_storage_options"),
+    *(
+        "chunks_per_shard",
+        "order_by",
+        "holes",
+        "variables",
+        "fill_values",
+        "mode",
+        "format",
+        "source_storage_options",
+        "target_storage_options",
+    ),
 )
 """Options that go to ``build`` under their own names, where they are given."""
 LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner")

@@ -2,25 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vz_beam.combine.attributes import AttributeUnion
-from vz_beam.combine.schema import Facts, FailedInput, InputSchema, LoadedValues, Witness
+from vz_beam.combine.schema import Facts, FailedInput, InputSchema, VariableSchema, Witness
 from vz_beam.combine.skipped import SkippedInput
 from vz_beam.manifests.metadata import ArrayMetadata
-from vz_beam.patterns.index import Index
+from vz_beam.patterns.index import Index, Position
 from vz_beam.patterns.keys import Key
 
+Piece = bytes | tuple[Any, ...]
+"""The loaded values of one variable of one input, in C order: bytes, or objects where numpy has no bytes for them."""
 
-class Presence(NamedTuple):
-    """An input that arrived, and the paths of its variables in sorted order."""
 
-    witness: Witness
-    paths: tuple[str, ...]
+class VariableForm(NamedTuple):
+    """What many inputs share of a variable: what is neither a length nor a value, nor may differ.
+
+    ``dtype`` is that of loaded values, ``object`` for texts; ``None`` where the variable is virtual.
+    """
+
+    path: str
+    order: int
+    is_coordinate: bool
+    dims: tuple[str, ...]
+    facts: Facts
+    dtype: np.dtype[Any] | None
+
+
+Form = tuple[VariableForm, ...]
+"""The variables of an input, in its order."""
+
+
+class InputRecord(NamedTuple):
+    """All that is kept of one input: few objects of its own, the others shared by many inputs.
+
+    Args:
+        numbers: along the pattern's dimensions.
+        label: its URL.
+        form: its variables.
+        shapes: elements, of each variable.
+        values: of the loaded variables.
+    """
+
+    numbers: tuple[int, ...]
+    label: str
+    form: Form
+    shapes: tuple[tuple[int, ...], ...]
+    values: tuple[Piece, ...]
+
+    @property
+    def witness(self) -> Witness:
+        """The input as messages name it."""
+        return Witness(self.numbers, self.label)
+
+    def loaded(self) -> Iterator[tuple[VariableForm, tuple[int, ...], Piece]]:
+        """Each loaded variable with its shape and values."""
+        pieces = iter(self.values)
+        for form, shape in zip(self.form, self.shapes, strict=True):
+            if form.dtype is not None:
+                yield form, shape, next(pieces)
 
 
 class Representative(NamedTuple):
-    """The variable as the first input that has it (in the pattern's order) knows it."""
+    """The variable as the first input that has it (in the pattern's order) knows it.
+
+    ``metadata`` is that of a virtual variable, ``encoding`` that of a loaded one.
+    """
 
     witness: Witness
     order: int
@@ -29,28 +80,51 @@ class Representative(NamedTuple):
     shape: tuple[int, ...]
     metadata: ArrayMetadata | None
     attribute_names: tuple[str, ...]
+    encoding: Mapping[str, Any]
+
+
+class FormKnowledge:
+    """What the inputs of one form say beyond it: their variables as the first of them knows each, and attributes.
+
+    ``attributes`` are by path, of variables and (with a slash at the end) of groups.
+    """
+
+    __slots__ = ("attributes", "representatives")
+
+    def __init__(self) -> None:
+        self.representatives: dict[str, Representative] = {}
+        self.attributes: dict[str, AttributeUnion] = {}
+
+    def offer(self, path: str, candidate: Representative) -> None:
+        """Take in what one more input knows of a variable."""
+        known = self.representatives.get(path)
+        if known is None or candidate.witness < known.witness:
+            self.representatives[path] = candidate
+
+    def merge(self, other: FormKnowledge) -> None:
+        """Take in what another one knows, which stays as it is."""
+        for path, candidate in other.representatives.items():
+            self.offer(path, candidate)
+        for path, union in other.attributes.items():
+            self.attributes.setdefault(path, AttributeUnion()).merge(union)
 
 
 class SchemaAccumulator:
-    """What is known of all inputs so far. Its size is O(inputs) small numbers, however many references there are.
+    """What is known of all inputs so far: a record of some hundred bytes for each, however many references it has.
 
     An empty accumulator changes nothing; adding an input twice changes nothing; order and grouping do not matter.
-    Of every variant of every fact the first witness in the pattern's order is kept, so that errors can name files.
     """
 
     __slots__ = (
-        "attributes",
-        "facts",
         "failed",
+        "inputs",
         "keys",
-        "lengths",
+        "known",
         "operations",
-        "present",
-        "representatives",
-        "signatures",
+        "rivals",
+        "shared",
         "sizes",
         "skipped",
-        "values",
     )
 
     def __init__(self) -> None:
@@ -60,56 +134,42 @@ class SchemaAccumulator:
         """Number of keys by dimension, 0 where unknown."""
         self.keys: dict[str, dict[int, Key]] = {}
         """Key by dimension and number."""
-        self.present: dict[tuple[int, ...], Presence] = {}
+        self.inputs: dict[tuple[int, ...], InputRecord] = {}
         """Who arrived, by its numbers."""
-        self.signatures: dict[tuple[str, ...], tuple[str, ...]] = {}
-        """Each distinct list of variables once, since inputs have few."""
+        self.rivals: dict[tuple[int, ...], dict[Any, InputRecord]] = {}
+        """All that arrived where different inputs have the same numbers, by their ranks."""
         self.failed: dict[tuple[int, ...], str] = {}
         """What went wrong by the numbers of each input that could not be opened."""
         self.skipped: dict[tuple[str, ...], SkippedInput] = {}
         """The first input of each distinct list of variables that were left out: inputs have few such lists."""
-        self.lengths: dict[tuple[str, str], dict[int, dict[int, Witness]]] = {}
-        """Lengths by group and dimension, then by number (-1 for dimensions that are not the pattern's)."""
-        self.facts: dict[str, dict[Facts, Witness]] = {}
-        """Variants of what inputs must agree on, by variable."""
-        self.representatives: dict[str, Representative] = {}
-        self.attributes: dict[str, AttributeUnion] = {}
-        """Attributes by path, of variables and (with a slash at the end) of groups."""
-        self.values: dict[str, dict[tuple[int, ...], dict[str, tuple[Witness, LoadedValues]]]] = {}
-        """Loaded values by variable, then by the numbers of the input, then by digest."""
+        self.known: dict[Form, FormKnowledge] = {}
+        """What else the inputs of each form say."""
+        self.shared: dict[Any, Any] = {}
+        """One object for each value that many records hold."""
 
     def add(self, schema: InputSchema) -> SchemaAccumulator:
         """Take in one input; returns the accumulator."""
-        numbers, witness = schema.index.numbers, schema.witness
         self._add_index(schema.index)
-        self._add_presence(numbers, Presence(witness, tuple(sorted(schema.variables))))
-        concat = {p.dimension: p.number for p in schema.index.positions if p.operation == "concat"}
-        here = {dim for variable in schema.variables.values() for dim in variable.dims}
-        for group, attributes in schema.groups.items():
-            self.attributes.setdefault(f"{group}/", AttributeUnion()).add(attributes)
+        concat = set(schema.index.concat_dims)
+        forms, shapes, values = [], [], []
         for path, variable in schema.variables.items():
-            group = path.rpartition("/")[0]
-            for dim, length in zip(variable.dims, variable.shape, strict=True):
-                number = concat.get(dim, -1)
-                _keep_first(self.lengths.setdefault((group, dim), {}).setdefault(number, {}), length, witness)
-            _keep_first(self.facts.setdefault(path, {}), variable.facts, witness)
-            self.attributes.setdefault(path, AttributeUnion()).add(variable.attributes)
-            candidate = Representative(
-                witness,
-                variable.order,
-                variable.is_coordinate,
-                variable.dims,
-                variable.shape,
-                variable.metadata,
-                tuple(variable.attributes),
-            )
-            self._offer(path, candidate)
+            dtype = None
             if variable.values is not None:
-                # a data variable gains the dimensions that its file lacks, so each input has its own values
-                gains = set() if variable.is_coordinate else concat.keys() - here
-                own = tuple(concat.get(dim, -1) if dim in gains.union(variable.dims) else -1 for dim in self.operations)
-                variants = self.values.setdefault(path, {}).setdefault(own, {})
-                _keep_first_values(variants, witness, variable.values)
+                dtype, piece = _packed(variable.values.values)
+                values.append(self._shared(piece) if concat.isdisjoint(variable.dims) else piece)
+            forms.append(
+                VariableForm(path, variable.order, variable.is_coordinate, variable.dims, variable.facts, dtype)
+            )
+            shapes.append(variable.shape)
+        form = self._shared(tuple(forms))
+        known = self.known.setdefault(form, FormKnowledge())
+        for group, attributes in schema.groups.items():
+            known.attributes.setdefault(f"{group}/", AttributeUnion()).add(attributes)
+        for path, variable in schema.variables.items():
+            known.attributes.setdefault(path, AttributeUnion()).add(variable.attributes)
+            if path not in known.representatives or schema.witness < known.representatives[path].witness:
+                known.representatives[path] = _representative(schema.witness, variable)
+        self._keep(InputRecord(*schema.witness, form, tuple(shapes), tuple(values)))
         return self
 
     def fail(self, failure: FailedInput) -> SchemaAccumulator:
@@ -117,6 +177,11 @@ class SchemaAccumulator:
         self._add_index(failure.index)
         text = str(failure)
         self.failed[failure.index.numbers] = min(self.failed.get(failure.index.numbers, text), text)
+        return self
+
+    def expect(self, index: Index) -> SchemaAccumulator:
+        """Take in that the pattern has an input, whether it arrives or not; returns the accumulator."""
+        self._add_index(index)
         return self
 
     def skip(self, skipped: SkippedInput) -> SchemaAccumulator:
@@ -131,34 +196,65 @@ class SchemaAccumulator:
         """The inputs of ``skipped`` in the pattern's order."""
         return sorted(self.skipped.values(), key=lambda skipped: skipped.rank)
 
+    def records(self) -> Iterator[InputRecord]:
+        """All inputs in the pattern's order."""
+        for numbers in sorted(self.inputs):
+            yield from self.records_at(numbers)
+
+    def records_at(self, numbers: tuple[int, ...]) -> list[InputRecord]:
+        """The input with these numbers; all of them where there are several."""
+        if numbers in self.rivals:
+            return [record for _, record in sorted(self.rivals[numbers].items())]
+        return [self.inputs[numbers]]
+
     def merge(self, other: SchemaAccumulator) -> SchemaAccumulator:
         """Take in all that another accumulator knows, which stays as it is; returns the accumulator."""
         for dim, operation in other.operations.items():
             self._add_dimension(dim, operation, other.sizes[dim])
             self.keys.setdefault(dim, {}).update(other.keys.get(dim, {}))
-        for numbers, presence in other.present.items():
-            self._add_presence(numbers, presence)
+        for numbers in other.inputs:
+            for record in other.records_at(numbers):
+                self._keep(record)
         for numbers, text in other.failed.items():
             self.failed[numbers] = min(self.failed.get(numbers, text), text)
         for skipped in other.skipped.values():
             self.skip(skipped)
-        for where, by_number in other.lengths.items():
-            for number, variants in by_number.items():
-                for length, witness in variants.items():
-                    _keep_first(self.lengths.setdefault(where, {}).setdefault(number, {}), length, witness)
-        for path, facts_variants in other.facts.items():
-            for facts, witness in facts_variants.items():
-                _keep_first(self.facts.setdefault(path, {}), facts, witness)
-        for path, candidate in other.representatives.items():
-            self._offer(path, candidate)
-        for path, union in other.attributes.items():
-            self.attributes.setdefault(path, AttributeUnion()).merge(union)
-        for path, by_place in other.values.items():
-            for place, variants_of_values in by_place.items():
-                known = self.values.setdefault(path, {}).setdefault(place, {})
-                for witness, values in variants_of_values.values():
-                    _keep_first_values(known, witness, values)
+        for form, known in other.known.items():
+            self.known.setdefault(self._shared(form), FormKnowledge()).merge(known)
         return self
+
+    def index_of(self, numbers: tuple[int, ...]) -> Index:
+        """The index of the input with these numbers."""
+        return Index(
+            tuple(
+                Position(dim, "merge" if operation == "merge" else "concat", number, self.sizes[dim], key)
+                for (dim, operation), number in zip(self.operations.items(), numbers, strict=True)
+                for key in [self.keys.get(dim, {}).get(number)]
+            )
+        )
+
+    def without(self, left_out: Mapping[tuple[int, ...], str]) -> SchemaAccumulator:
+        """The same without some inputs, which count as failed for the reasons given."""
+        rest = SchemaAccumulator()
+        rest.operations, rest.sizes, rest.keys = self.operations, self.sizes, self.keys
+        rest.skipped, rest.known, rest.shared = self.skipped, self.known, self.shared
+        rest.inputs = {numbers: record for numbers, record in self.inputs.items() if numbers not in left_out}
+        rest.rivals = {numbers: records for numbers, records in self.rivals.items() if numbers not in left_out}
+        rest.failed = {**self.failed, **left_out}
+        return rest
+
+    def _keep(self, record: InputRecord) -> None:
+        form, shapes = self._shared(record.form), self._shared(record.shapes)
+        values = tuple(self.shared.get(piece, piece) for piece in record.values)
+        record = InputRecord(record.numbers, record.label, form, shapes, values)
+        known = self.inputs.setdefault(record.numbers, record)
+        if known is not record and known != record:
+            rivals = self.rivals.setdefault(record.numbers, {_rank(known): known})
+            rivals.setdefault(_rank(record), record)
+            self.inputs[record.numbers] = rivals[min(rivals)]
+
+    def _shared(self, value: Any) -> Any:
+        return self.shared.setdefault(value, value)
 
     def _add_index(self, index: Index) -> None:
         for position in index.positions:
@@ -170,32 +266,34 @@ class SchemaAccumulator:
         self.operations.setdefault(dim, operation)
         self.sizes[dim] = max(self.sizes.get(dim, 0), size)
 
-    def _add_presence(self, numbers: tuple[int, ...], presence: Presence) -> None:
-        known = self.present.get(numbers)
-        if known is None or presence < known:
-            paths = self.signatures.setdefault(presence.paths, presence.paths)
-            self.present[numbers] = Presence(presence.witness, paths)
 
-    def _offer(self, path: str, candidate: Representative) -> None:
-        known = self.representatives.get(path)
-        if known is None or candidate.witness < known.witness:
-            self.representatives[path] = candidate
+def unpacked(piece: Piece, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """The values of a piece."""
+    if isinstance(piece, bytes):
+        return np.frombuffer(piece, dtype).reshape(shape)
+    values: NDArray[Any] = np.empty(len(piece), object)
+    values[:] = piece
+    return values.reshape(shape)
 
 
-def _keep_first(variants: dict[Any, Witness], value: Any, witness: Witness) -> None:
-    known = variants.get(value)
-    if known is None or witness < known:
-        variants[value] = witness
+def _packed(values: NDArray[Any]) -> tuple[np.dtype[Any], Piece]:
+    if values.dtype.kind in "OT":
+        return np.dtype(object), tuple(values.ravel().tolist())
+    return values.dtype, values.tobytes()
 
 
-def first_witness(variants: dict[Any, Witness]) -> Any:
-    """The value whose witness comes first in the pattern."""
-    return min(variants, key=lambda value: variants[value])
+def _representative(witness: Witness, variable: VariableSchema) -> Representative:
+    return Representative(
+        witness,
+        variable.order,
+        variable.is_coordinate,
+        variable.dims,
+        variable.shape,
+        variable.metadata,
+        tuple(variable.attributes),
+        {} if variable.values is None else dict(variable.values.encoding),
+    )
 
 
-def _keep_first_values(
-    variants: dict[str, tuple[Witness, LoadedValues]], witness: Witness, values: LoadedValues
-) -> None:
-    known = variants.get(values.digest)
-    if known is None or witness < known[0]:
-        variants[values.digest] = (witness, values)
+def _rank(record: InputRecord) -> tuple[str, ...]:
+    return (record.label, repr(record.form), repr(record.shapes), repr(record.values))

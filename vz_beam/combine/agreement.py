@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from vz_beam.combine.accumulator import Presence, SchemaAccumulator
-from vz_beam.combine.loaded import describe_difference
-from vz_beam.combine.schema import Facts, LoadedValues, Witness
+from vz_beam.combine.loaded import MOST_LISTED, describe_difference
+from vz_beam.combine.schema import Facts, Witness
 from vz_beam.combine.skipped import SkippedInput, one_line
-
-MOST_LISTED = 20
-"""Variants of one fact that an error lists; an archive whose every file is packed its own way has thousands."""
+from vz_beam.combine.survey import Survey
 
 
-def disagreements(gathered: SchemaAccumulator) -> list[str]:
-    """Every disagreement of the inputs, sorted; empty where they agree."""
-    return [*differing_facts(gathered.facts), *_lengths(gathered), *_values(gathered), *_absent_variables(gathered)]
+def disagreements(survey: Survey, *, absent_are_missing: bool = False) -> list[str]:
+    """Every disagreement of the inputs, sorted; empty where they agree.
+
+    With ``absent_are_missing``, inputs may lack variables that others have.
+    """
+    absent = [] if absent_are_missing else _absent_variables(survey)
+    return [*differing_facts(survey.facts), *_lengths(survey), *_values(survey), *absent]
 
 
 def differing_facts(facts_by_path: Mapping[str, Mapping[Facts, Witness]]) -> list[str]:
@@ -35,71 +37,53 @@ def differing_facts(facts_by_path: Mapping[str, Mapping[Facts, Witness]]) -> lis
     return found
 
 
-def _lengths(gathered: SchemaAccumulator) -> list[str]:
+def _lengths(survey: Survey) -> list[str]:
     found = []
-    for (group, dim), by_number in sorted(gathered.lengths.items()):
+    for group, dim, number, lengths in survey.clashes:
         where = f" of group {group!r}" if group else ""
-        for number, lengths in sorted(by_number.items()):
-            variants = sorted((witness, length) for length, witness in lengths.items())
-            for witness, length in variants[1:MOST_LISTED]:
-                what = f"the length of dimension {dim!r}{where}" + (f" at {dim}={number}" if number >= 0 else "")
-                found.append(_sentence(what, str(variants[0][1]), variants[0][0], str(length), witness))
+        variants = sorted((witness, length) for length, witness in lengths.items())
+        for witness, length in variants[1:MOST_LISTED]:
+            what = f"the length of dimension {dim!r}{where}" + (f" at {dim}={number}" if number >= 0 else "")
+            found.append(_sentence(what, str(variants[0][1]), variants[0][0], str(length), witness))
     return found
 
 
-def _values(gathered: SchemaAccumulator) -> list[str]:
-    found = []
-    axes = list(gathered.operations)
-    dims_of_files = {dim for _, dim in gathered.lengths}
-    for path, by_place in sorted(gathered.values.items()):
-        known = gathered.representatives[path]
-        places: dict[tuple[int, ...], dict[str, tuple[Witness, LoadedValues]]] = {}
-        for own, variants in by_place.items():
-            # numbers along a dimension that only other inputs have do not tell values apart
-            place = tuple(
-                n if dim in known.dims or dim not in dims_of_files else -1 for dim, n in zip(axes, own, strict=True)
-            )
-            merged = places.setdefault(place, {})
-            for digest, entry in variants.items():
-                if digest not in merged or entry[0] < merged[digest][0]:
-                    merged[digest] = entry
-        for _, merged in sorted(places.items()):
-            entries = sorted(merged.values(), key=lambda entry: entry[0])
-            first = entries[0]
-            for entry in entries[1:MOST_LISTED]:
-                difference = describe_difference(path, first[1].variable, entry[1].variable)
-                found.append(f"values of {path!r}: {difference}, in {first[0].label} and {entry[0].label}")
-    return found
+def _values(survey: Survey) -> list[str]:
+    found: dict[str, list[str]] = {}
+    told: set[tuple[str, Any, Any]] = set()
+    for path, first, other in survey.rivals:
+        sentences = found.setdefault(path, [])
+        known = (path, (first.dtype, first.shape, first.piece), (other.dtype, other.shape, other.piece))
+        if len(sentences) >= MOST_LISTED or known in told:
+            continue
+        told.add(known)
+        difference = describe_difference(path, first.array(), other.array())
+        if difference is not None:
+            sentences.append(f"values of {path!r}: {difference}, in {first.record.label} and {other.record.label}")
+    return [sentence for path in sorted(found) for sentence in found[path]]
 
 
-def _absent_variables(gathered: SchemaAccumulator) -> list[str]:
-    merge_axes = [axis for axis, operation in enumerate(gathered.operations.values()) if operation == "merge"]
-    holders: dict[tuple[tuple[int, ...], str], Presence] = {}
-    lists: dict[tuple[int, ...], dict[tuple[str, ...], Presence]] = {}
-    for numbers, presence in gathered.present.items():
-        part = tuple(numbers[axis] for axis in merge_axes)
-        variants = lists.setdefault(part, {})
-        if presence.paths not in variants or presence < variants[presence.paths]:
-            variants[presence.paths] = presence
-    skipped: dict[tuple[tuple[int, ...], tuple[str, ...]], dict[str, SkippedInput]] = {}
-    for skip in gathered.first_skipped():
-        if (skipper := gathered.present.get(skip.index.numbers)) is not None:
-            part = tuple(skip.index.numbers[axis] for axis in merge_axes)
+def _absent_variables(survey: Survey) -> list[str]:
+    merged = [axis for axis, dim in enumerate(survey.dims) if dim not in survey.concat_dims]
+    skipped: dict[tuple[tuple[int, ...], frozenset[str]], dict[str, SkippedInput]] = {}
+    for skip in survey.gathered.first_skipped():
+        if (skipper := survey.gathered.inputs.get(skip.index.numbers)) is not None:
+            part = tuple(skip.index.numbers[axis] for axis in merged)
             for path in skip.reasons:
-                skipped.setdefault((part, skipper.paths), {}).setdefault(path, skip)
+                skipped.setdefault((part, frozenset(form.path for form in skipper.form)), {}).setdefault(path, skip)
     found = []
-    for part, variants in sorted(lists.items()):
-        for presence in sorted(variants.values()):
-            for path in presence.paths:
-                holders.setdefault((part, path), presence)
-        everything = {path for paths in variants for path in paths}
-        for presence in sorted(variants.values()):
-            for path in sorted(everything.difference(presence.paths)):
-                holder = holders[part, path].witness.label
-                absent = presence.witness.label
-                if (known := skipped.get((part, presence.paths), {}).get(path)) is not None:
+    for part, variants in sorted(survey.parts().items()):
+        by_witness = sorted((witness, paths) for paths, witness in variants.items())
+        holders: dict[str, Witness] = {}
+        for witness, paths in by_witness:
+            for path in paths:
+                holders.setdefault(path, witness)
+        for witness, paths in by_witness:
+            for path in sorted(holders.keys() - paths - survey.left_out):
+                absent = witness.label
+                if (known := skipped.get((part, paths), {}).get(path)) is not None:
                     absent = f"{known.url}, where it was skipped: {one_line(known.reasons[path])}"
-                found.append(f"variable {path!r} is in {holder} and not in {absent}")
+                found.append(f"variable {path!r} is in {holders[path].label} and not in {absent}")
     return found
 
 

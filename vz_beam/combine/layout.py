@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vz_beam.combine.fragment import ShardKey
+from vz_beam.combine.schema import FailedInput
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes
 
 CHUNKS_PER_SHARD = 100_000
@@ -25,12 +26,15 @@ class ArrayLayout:
         is_loaded: whether the layout holds all values, so that no reference may arrive.
         placed_by: numbers along those dimensions of the pattern that the array does not have: where several inputs
             hold an array that must agree, the one with these numbers places it.
+        unwritten: where missing chunks of the whole array read as missing data: the encoded chunk that stands for
+            those that were never written in a file, and read as a value.
     """
 
     metadata: ArrayMetadata
     chunks: Mapping[int, bytes] = field(default_factory=dict)
     is_loaded: bool = False
     placed_by: Mapping[str, int] = field(default_factory=dict)
+    unwritten: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +51,9 @@ class Layout:
         inputs: number of inputs that the layout was made from.
         notes: what the user should know about the inputs although it is no error.
         failed: texts of the inputs that are left out because they could not be opened.
+        left_out: paths of variables that some inputs have and the dataset has not.
+        excluded: inputs that are left out because they disagree with most others, by their numbers.
+        eras: the group of each input by its numbers, where inputs that disagree are in groups of their own.
     """
 
     arrays: Mapping[str, ArrayLayout]
@@ -57,11 +64,25 @@ class Layout:
     inputs: int = 0
     failed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: frozenset[str] = frozenset()
+    excluded: Mapping[tuple[int, ...], FailedInput] = field(default_factory=dict)
+    eras: Mapping[tuple[int, ...], str] = field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layout):
             return NotImplemented
-        names = ("arrays", "groups", "new_dims", "chunks_per_shard", "inputs", "failed", "notes")
+        names = (
+            "arrays",
+            "groups",
+            "new_dims",
+            "chunks_per_shard",
+            "inputs",
+            "failed",
+            "notes",
+            "left_out",
+            "excluded",
+            "eras",
+        )
         return (
             all(getattr(self, name) == getattr(other, name) for name in names)
             and list(self.arrays) == list(other.arrays)

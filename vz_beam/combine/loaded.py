@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from numcodecs.vlen import VLenUTF8
+from numpy.typing import NDArray
 
 from vz_beam.combine.canonical import canonical_text, is_cftime
 from vz_beam.errors import CombineError
@@ -19,30 +19,41 @@ CHUNK_BYTES = 2**24
 """Loaded arrays are cut along their first dimension into chunks of at most 16 MiB, so that none is read whole
 for one value; most coordinates stay one chunk, which opens with one read."""
 
+MOST_LISTED = 20
+"""Cases of one kind that an error lists: an archive of thousands of files may have thousands."""
 TIME_ENCODING = ("units", "calendar", "dtype")
 
 
-def join_values(pieces: Mapping[tuple[int, ...], xr.Variable], dims: Sequence[str | None]) -> xr.Variable:
-    """One variable from pieces keyed by their rank along each of ``dims``.
+def join_arrays(
+    pieces: Mapping[tuple[int, ...], NDArray[Any]], dims: Sequence[str | None], own: Sequence[str]
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """One array, and its dimensions, from pieces keyed by their rank along each of ``dims``.
 
-    ``None`` stands for dimensions that the variable does not have, along which all keys are the same. Encoding and
-    attributes are the first piece's.
+    Args:
+        pieces: of the dimensions ``own``.
+        dims: ``None`` stands for those that the variable does not have, along which all keys are the same; those that
+            are not in ``own`` come in front.
+        own: dimensions of each piece.
     """
-    if not dims:
-        (variable,) = pieces.values()
-        return variable
-    rest: dict[int, dict[tuple[int, ...], xr.Variable]] = {}
-    for key, variable in pieces.items():
-        rest.setdefault(key[0], {})[key[1:]] = variable
-    joined = [join_values(rest[rank], dims[1:]) for rank in sorted(rest)]
-    first = joined[0]
-    dim = dims[0]
-    if dim is None or (len(joined) == 1 and dim in first.dims):
-        return first
-    if dim not in first.dims:
-        joined = [xr.Variable((dim, *v.dims), v.values[np.newaxis], v.attrs, v.encoding) for v in joined]
-    values = np.concatenate([variable.values for variable in joined], axis=joined[0].dims.index(dim))
-    return xr.Variable(joined[0].dims, values, first.attrs, first.encoding)
+    counting = [axis for axis, dim in enumerate(dims) if dim is not None]
+    ordered = [pieces[key] for key in sorted(pieces)]
+    if not counting:
+        return ordered[0], tuple(own)
+    *_, last = counting
+    dim = dims[last]
+    assert dim is not None
+    if dim not in own:
+        ordered = [array[np.newaxis] for array in ordered]
+    joined_dims = tuple(own) if dim in own else (dim, *own)
+    along = joined_dims.index(dim)
+    rest = [key[:last] for key in sorted(pieces)]
+    if len(counting) == 1:
+        return np.concatenate(ordered, axis=along), joined_dims
+    runs: dict[tuple[int, ...], list[NDArray[Any]]] = {}
+    for key, array in zip(rest, ordered, strict=True):
+        runs.setdefault(key, []).append(array)
+    joined = {key: np.concatenate(run, axis=along) for key, run in runs.items()}
+    return join_arrays(joined, dims[:last], joined_dims)
 
 
 def encode_values(
@@ -98,48 +109,71 @@ class PositionCheck(NamedTuple):
     notes: list[str]
 
 
-def check_positions(name: str, dim: str, pieces: Sequence[tuple[str, xr.Variable]]) -> PositionCheck:
-    """Whether the pieces of a dimension coordinate, (label, values) in the order of their places, run one way.
+def check_positions(
+    name: str, dim: str, values: NDArray[Any], lengths: NDArray[np.int64], label_of: Callable[[int], str]
+) -> PositionCheck:
+    """Whether the pieces of a dimension coordinate run one way.
 
     A piece that overlaps the one before or runs backwards is a problem, told with both files and their values. Where
     every input has one and the same single value, the coordinate tells inputs apart no more than their absence would:
     that is a note.
+
+    Args:
+        name: path of the coordinate.
+        dim: its dimension.
+        values: of all inputs, in the order of their places.
+        lengths: int64[inputs], elements.
+        label_of: gives the name of an input by its place.
     """
-    ranges = []
-    for label, variable in pieces:
-        values = variable.values.ravel()
-        if values.size and (values.dtype.kind in "iufmM" or is_cftime(values)):
-            ranges.append((label, values.min(), values.max(), bool(values[0] <= values[-1]), values.size))
-    if len(ranges) < 2:
+    places = np.flatnonzero(lengths)
+    if len(places) < 2 or not (values.dtype.kind in "iufmM" or is_cftime(values)):
         return PositionCheck([], [])
-    if all(size == 1 and low == ranges[0][1] for _, low, _, _, size in ranges):
-        note = f"coordinate {name!r} is {ranges[0][1]} in all {len(ranges)} inputs, and cannot tell their order"
+    sizes = lengths[places]
+    firsts = np.cumsum(sizes) - sizes
+    lows, highs = np.minimum.reduceat(values, firsts), np.maximum.reduceat(values, firsts)
+    if (sizes == 1).all() and (lows == lows[0]).all():
+        note = f"coordinate {name!r} is {lows[0]} in all {len(places)} inputs, and cannot tell their order"
         return PositionCheck([], [note])
-    directions = [rising for _, _, _, rising, size in ranges if size > 1]
-    rising = directions[0] if directions else bool(ranges[0][1] <= ranges[-1][1])
+    longer = np.flatnonzero(sizes > 1)
+    if len(longer):
+        start = firsts[longer[0]]
+        rising = bool(values[start] <= values[start + sizes[longer[0]] - 1])
+    else:
+        rising = bool(lows[0] <= lows[-1])
+    good = highs[:-1] < lows[1:] if rising else lows[:-1] > highs[1:]
     problems = []
-    for (label, low, high, _, _), (other, other_low, other_high, _, _) in itertools.pairwise(ranges):
-        if (high < other_low) if rising else (low > other_high):
-            continue
-        backwards = other_high < low if rising else other_low > high
+    for one in np.flatnonzero(~good)[:MOST_LISTED].tolist():
+        backwards = highs[one + 1] < lows[one] if rising else lows[one + 1] > highs[one]
         problems.append(
-            f"coordinate {name!r} {'runs backwards' if backwards else 'overlaps'} along {dim!r}: {low} to {high} in "
-            f"{label}, then {other_low} to {other_high} in {other} (give each file once, in the order of this "
-            "coordinate, or say order_by='coordinate')"
+            f"coordinate {name!r} {'runs backwards' if backwards else 'overlaps'} along {dim!r}: "
+            f"{lows[one]} to {highs[one]} in {label_of(int(places[one]))}, then {lows[one + 1]} to {highs[one + 1]} in "
+            f"{label_of(int(places[one + 1]))} (give each file once, in the order of this coordinate, or say "
+            "order_by='coordinate')"
         )
     return PositionCheck(problems, [])
 
 
-def describe_difference(path: str, first: xr.Variable, second: xr.Variable) -> str:
-    """The first place at which two loaded variables differ, with both values."""
-    if first.dims != second.dims or first.shape != second.shape:
-        return f"{first.dims} {first.shape} and {second.dims} {second.shape}"
-    a, b = first.values.ravel(), second.values.ravel()
-    for place, (left, right) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
-        if canonical_text(left) != canonical_text(right):
-            at = tuple(int(i) for i in np.unravel_index(place, first.shape)) if first.ndim else ()
-            return f"{canonical_text(a[place])} and {canonical_text(b[place])} at {path}{list(at)}"
-    return f"types {first.dtype} and {second.dtype}"
+def describe_difference(path: str, first: NDArray[Any], second: NDArray[Any]) -> str | None:
+    """The first place at which two arrays differ, with both values; ``None`` where they do not.
+
+    Numbers of other widths, not-a-number and times of other units are compared by what they mean.
+    """
+    if first.shape != second.shape:
+        return f"shapes {first.shape} and {second.shape}"
+    differ = np.flatnonzero(_differ(first.ravel(), second.ravel()))
+    if not len(differ):
+        return None
+    place = tuple(int(i) for i in np.unravel_index(differ[0], first.shape)) if first.ndim else ()
+    return f"{canonical_text(first[place])} and {canonical_text(second[place])} at {path}{list(place)}"
+
+
+def _differ(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
+    kinds = {first.dtype.kind, second.dtype.kind}
+    if kinds <= set("iufbc") or kinds == {"M"} or kinds == {"m"}:
+        nothing = (first != first) & (second != second)
+        return np.asarray((first != second) & ~nothing)
+    texts = [[canonical_text(value) for value in array.tolist()] for array in (first, second)]
+    return np.array([a != b for a, b in zip(*texts, strict=True)], bool)
 
 
 def _encode_times(name: str, variable: xr.Variable, encoding: dict[str, Any]) -> xr.Variable:

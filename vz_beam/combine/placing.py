@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import xarray as xr
 
 from vz_beam.combine.fragment import Fragment, ShardKey, fragment_of, split_by_shard
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.combine.schema import join_path, nodes_of, source_of, virtual_array
 from vz_beam.errors import CombineError
-from vz_beam.manifests.chunk_manifest import ChunkManifest
+from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
 from vz_beam.patterns.index import Index
 
 
@@ -32,7 +33,7 @@ class InputReferences:
     """What placing needs of one input: a dataset without values, attributes and codecs, which travels lightly.
 
     Args:
-        numbers: of the input, by dimension.
+        numbers: of the input, by dimension, in the pattern's order.
         label: a name for the input in messages.
         arrays: all variables.
     """
@@ -62,7 +63,17 @@ def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fr
         CombineError: an array that the layout does not know, or that does not fit its place; file and array named.
     """
     numbers = references.numbers
+    place = tuple(numbers.values())
+    if place in layout.excluded:
+        return
+    era = layout.eras.get(place, "")
+    if layout.eras and not era:
+        raise CombineError(f"{references.label}: the layout has no era for this input: it was made from other inputs")
     for part in references.arrays:
+        if era:
+            part = part._replace(group=join_path(era, part.group).rstrip("/"), path=join_path(era, part.path))
+        if part.path in layout.left_out:
+            continue
         array = layout.arrays.get(part.path)
         manifest = part.manifest
         if array is None or array.is_loaded != (manifest is None):
@@ -72,13 +83,15 @@ def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fr
             )
         if manifest is None or any(numbers[dim] != number for dim, number in array.placed_by.items()):
             continue
-        start = _start(layout, array, part, numbers)
+        start = _start(layout, era, array, part, numbers)
         if start is None:
             continue
         grid_shape = array.metadata.chunk_grid.grid_shape
         gained = len(grid_shape) - manifest.ndim_chunk_grid
         if gained:
             manifest = _with_leading_axes(manifest, gained)
+        if array.unwritten is not None:
+            manifest = _with_unwritten(manifest, array.unwritten)
         yield part.path, fragment_of(manifest, grid_shape, start)
 
 
@@ -89,7 +102,7 @@ def place_in_shards(layout: Layout, references: InputReferences) -> Iterator[tup
 
 
 def _start(
-    layout: Layout, array: ArrayLayout, part: ArrayReferences, numbers: Mapping[str, int]
+    layout: Layout, era: str, array: ArrayLayout, part: ArrayReferences, numbers: Mapping[str, int]
 ) -> tuple[int, ...] | None:
     """The grid position of the input's first chunk; ``None`` where it has no chunks."""
     group, path, dims = part.group, part.path, part.dims
@@ -107,7 +120,9 @@ def _start(
     for dim, chunk, length, has in zip(
         names, chunk_shape, array.metadata.shape, (1,) * len(gained) + part.shape, strict=True
     ):
-        starts = layout.starts.get(join_path(group, dim), layout.starts.get(dim) if dim in gained else None)
+        starts = layout.starts.get(
+            join_path(group, dim), layout.starts.get(join_path(era, dim)) if dim in gained else None
+        )
         first = 0
         if starts is not None and dim in numbers:
             first = int(starts[numbers[dim]]) if numbers[dim] < len(starts) else -1
@@ -118,6 +133,16 @@ def _start(
             )
         start.append(first // chunk)
     return tuple(start)
+
+
+def _with_unwritten(manifest: ChunkManifest, chunk: bytes) -> ChunkManifest:
+    """The manifest with ``chunk`` inlined where it has none."""
+    missing = manifest.location_ids == MISSING
+    if not missing.any():
+        return manifest
+    ids = np.where(missing, np.int32(INLINED), manifest.location_ids)
+    inlined = {**manifest.inlined, **dict.fromkeys(np.flatnonzero(missing).tolist(), chunk)}
+    return ChunkManifest.from_columns(manifest.locations, ids, manifest.offsets, manifest.lengths, inlined)
 
 
 def _with_leading_axes(manifest: ChunkManifest, count: int) -> ChunkManifest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,154 +11,153 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from vz_beam.combine.accumulator import Representative, SchemaAccumulator, first_witness
+from vz_beam.combine.accumulator import Representative, SchemaAccumulator
 from vz_beam.combine.agreement import disagreements
-from vz_beam.combine.layout import CHUNKS_PER_SHARD, ArrayLayout, Layout
-from vz_beam.combine.loaded import check_positions, encode_values, join_values
+from vz_beam.combine.choices import CombineChoices
+from vz_beam.combine.eras import eras, excluded, layout_of_eras
+from vz_beam.combine.holes import (
+    arrays_with_holes,
+    complete_lengths,
+    from_keys,
+    layout_with_holes,
+    missing_piece,
+    note_of_absent_inputs,
+    numbers_in_use,
+)
+from vz_beam.combine.layout import ArrayLayout, Layout
+from vz_beam.combine.loaded import MOST_LISTED, check_positions, encode_values, join_arrays
 from vz_beam.combine.schema import join_path
 from vz_beam.combine.skipped import one_line, skipped_variables
-from vz_beam.errors import CombineError, HolesError, MismatchError
+from vz_beam.combine.survey import Survey
+from vz_beam.errors import CombineError, MismatchError
 from vz_beam.manifests.metadata import Attributes
 
 
-def plan_layout(
-    gathered: SchemaAccumulator,
-    *,
-    chunks_per_shard: int = CHUNKS_PER_SHARD,
-    order_by: str = "index",
-) -> Layout:
-    """The plan of the combined dataset.
-
-    Args:
-        gathered: the schemas of all inputs.
-        chunks_per_shard: chunks of an array in one shard.
-        order_by: ``"index"``, the order of the pattern, or ``"coordinate"``, the order of the values of each
-            concatenated dimension's coordinate.
+def plan_layout(gathered: SchemaAccumulator, choices: CombineChoices | None = None) -> Layout:
+    """The plan of the combined dataset, from the schemas of all inputs.
 
     Raises:
         MismatchError: inputs that disagree; every disagreement with both files and both values.
-        HolesError: inputs that the pattern promises and that did not arrive.
+        HolesError: inputs that the pattern promises and that did not arrive, where that is not allowed, or where
+            nothing can stand for them.
         CombineError: no input at all, or none with a variable that was not skipped.
     """
-    if not gathered.present:
+    choices = choices or CombineChoices()
+    if not gathered.inputs:
         failures = [gathered.failed[key] for key in sorted(gathered.failed)]
         why = f"all {len(failures)} failed: {'; '.join(failures[:3])}" if failures else "the pattern is empty"
         raise CombineError(f"there is no input to combine, {why}")
-    if gathered.skipped and not gathered.representatives:
+    if gathered.skipped and not any(gathered.known):
         found = skipped_variables(gathered.first_skipped())
         variables = "; ".join(f"{one.path!r} (such as in {one.url}): {one_line(one.reason)}" for one in found)
         raise CombineError(
             f"there is nothing to combine, every variable of the inputs was skipped: {variables}. "
             "Way out: leave these files out"
         )
-    numbers = _complete_numbers(gathered)
-    if problems := disagreements(gathered):
+    for index in choices.absent:
+        gathered.expect(index)
+    failed = tuple(gathered.failed[key] for key in sorted(gathered.failed))
+    if choices.mismatch == "exclude":
+        left_out = excluded(gathered, Survey(gathered, common_only=choices.variables == "intersection"))
+        layout = _plan(gathered.without({numbers: str(one) for numbers, one in left_out.items()}), choices)
+        return replace(layout, failed=failed, excluded=left_out)
+    if choices.mismatch == "split" and len(found_eras := eras(gathered)) > 1:
+        layouts = {f"era_{number}": _plan(era, choices) for number, (era, _) in enumerate(found_eras, 1)}
+        members = {place: name for name, (era, _) in zip(layouts, found_eras, strict=True) for place in era.inputs}
+        layout = layout_of_eras(layouts, members)
+        told = (_told_era(name, era, why) for name, (era, why) in zip(layouts, found_eras, strict=True))
+        return replace(layout, failed=failed, notes=(*told, *layout.notes))
+    return replace(_plan(gathered, choices), failed=failed)
+
+
+def _told_era(name: str, era: SchemaAccumulator, why: str) -> str:
+    first, last = (era.inputs[numbers].label for numbers in (min(era.inputs), max(era.inputs)))
+    return f"{name}: {len(era.inputs)} inputs, from {first} to {last}" + (f" ({why})" if why else "")
+
+
+def _plan(gathered: SchemaAccumulator, choices: CombineChoices) -> Layout:
+    """The plan of inputs that are to be one dataset."""
+    survey = Survey(gathered, common_only=choices.variables == "intersection")
+    numbers = numbers_in_use(survey, choices.holes)
+    if problems := disagreements(survey, absent_are_missing=choices.variables == "union"):
         raise MismatchError(tuple(problems))
-    planner = _Planner(gathered, numbers, order_by)
+    complete_lengths(survey, numbers)
+    planner = _Planner(survey, numbers, choices)
     if problems := planner.problems():
         raise MismatchError(tuple(problems))
     arrays = planner.arrays()
+    notes = [*planner.notes, *note_of_absent_inputs(survey, numbers)]
+    notes += [f"variable {path!r} is left out, since not all inputs have it" for path in survey.left_out]
     return Layout(
         arrays=arrays,
-        groups=_group_attributes(gathered, arrays),
+        groups=_group_attributes(survey, arrays),
         starts=planner.start_arrays(),
-        new_dims=planner.new_dims,
-        chunks_per_shard=chunks_per_shard,
-        inputs=len(gathered.present),
-        failed=tuple(gathered.failed[key] for key in sorted(gathered.failed)),
-        notes=tuple(sorted(planner.notes)),
+        new_dims=survey.new_dims,
+        chunks_per_shard=choices.chunks_per_shard,
+        inputs=len(gathered.inputs),
+        notes=tuple(sorted(notes)),
+        left_out=survey.left_out,
     )
 
 
-def _complete_numbers(gathered: SchemaAccumulator) -> dict[str, list[int]]:
-    """The numbers along each dimension that inputs have, where these make a full product.
-
-    Numbers of which every input failed are left out: the dimension closes up, and its coordinate tells.
-    """
-    dims = list(gathered.operations)
-    present = gathered.present.keys()
-    numbers = {dim: sorted({place[axis] for place in present}) for axis, dim in enumerate(dims)}
-    absent = [place for place in itertools.product(*numbers.values()) if place not in gathered.present]
-    known = present | gathered.failed.keys()
-    sizes = [gathered.sizes[dim] or max(place[axis] for place in known) + 1 for axis, dim in enumerate(dims)]
-    if len(known) < math.prod(sizes):
-        absent = [place for place in itertools.product(*map(range, sizes)) if place not in known]
-    if absent:
-        listed = [
-            gathered.failed.get(place) or ", ".join(f"{dim}={n}" for dim, n in zip(dims, place, strict=True))
-            for place in absent[:10]
-        ]
-        raise HolesError(
-            f"{len(absent)} of the pattern's inputs are absent:\n"
-            + "\n".join(f"  * {text}" for text in listed)
-            + "\nWay out: give the files, or leave their keys out of the pattern"
-        )
-    return numbers
-
-
 class _Planner:
-    """One planning pass: the ranks of numbers, and what follows from them."""
+    """One planning pass: the order of numbers along each dimension, and what follows from it."""
 
-    def __init__(self, gathered: SchemaAccumulator, numbers: Mapping[str, list[int]], order_by: str) -> None:
-        self.gathered = gathered
-        dims_of_files = {dim for _, dim in gathered.lengths}
-        self.concat_dims = [dim for dim, operation in gathered.operations.items() if operation == "concat"]
-        self.new_dims = tuple(dim for dim in self.concat_dims if dim not in dims_of_files)
+    def __init__(self, survey: Survey, numbers: Mapping[str, NDArray[np.int64]], choices: CombineChoices) -> None:
+        self.survey = survey
+        self.gathered = survey.gathered
+        self.new_dims = survey.new_dims
+        self.known = survey.representatives
+        self.choices = choices
         self.notes: list[str] = []
-        self.ranks: dict[str, dict[int, int]] = {}
-        for dim in self.concat_dims:
-            order = list(numbers[dim])
-            if order_by == "coordinate":
-                order = self._by_coordinate(dim, order)
-            self.ranks[dim] = {number: rank for rank, number in enumerate(order)}
-        self.lengths = {
-            (group, dim): {number: int(first_witness(variants)) for number, variants in by_number.items()}
-            for (group, dim), by_number in gathered.lengths.items()
-        }
+        self.with_holes: set[str] = set()
+        """Paths of arrays of which no input gives some part."""
+        if "missing" in choices.holes or choices.variables == "union":
+            self.with_holes = arrays_with_holes(survey, numbers)
+        self.order: dict[str, NDArray[np.int64]] = {}
+        """Numbers along each concatenated dimension, in the order of their places."""
+        for dim in survey.concat_dims:
+            found = numbers[dim]
+            self.order[dim] = self._by_coordinate(dim, found) if choices.order_by == "coordinate" else found
+        self.ranks = {dim: _inverse(order, survey.size(dim)) for dim, order in self.order.items()}
 
-    def _by_coordinate(self, dim: str, order: list[int]) -> list[int]:
-        axis = list(self.gathered.operations).index(dim)
+    def _by_coordinate(self, dim: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        axis = self.survey.dims.index(dim)
         firsts: dict[int, Any] = {}
-        for own, variants in self.gathered.values.get(dim, {}).items():
-            _, loaded = next(iter(variants.values()))
-            values = loaded.variable.values
-            if own[axis] >= 0 and values.size:
-                firsts[own[axis]] = values.min()
-        if missing := [number for number in order if number not in firsts]:
+        for own, values in self.survey.values.get(dim, {}).items():
+            array = values.array()
+            if own[axis] >= 0 and array.size:
+                firsts[own[axis]] = array.min()
+        if missing := [number for number in numbers.tolist() if number not in firsts]:
             raise CombineError(
                 f"order_by='coordinate' needs a loaded coordinate {dim!r} in every file, and input {dim}={missing[0]} "
                 f"has none: load it (loadable_variables=[{dim!r}]), or order by index"
             )
-        return sorted(order, key=lambda number: firsts[number])
+        return np.array(sorted(numbers.tolist(), key=firsts.__getitem__), np.int64)
 
     def start_arrays(self) -> dict[str, NDArray[np.int64]]:
         """``Layout.starts``."""
         starts = {}
-        for dim in self.concat_dims:
-            ranks = self.ranks[dim]
-            for group, known in self.lengths:
+        for dim, order in self.order.items():
+            for (group, known), lengths in self.survey.lengths.items():
                 if known == dim:
-                    starts[join_path(group, dim)] = self._starts(ranks, self.lengths[group, dim])
+                    starts[join_path(group, dim)] = self._starts(order, np.maximum(lengths, 0))
             if dim in self.new_dims:
-                starts[dim] = self._starts(ranks, dict.fromkeys(ranks, 1))
+                starts[dim] = self._starts(order, np.ones(self.survey.size(dim), np.int64))
         return starts
 
-    def _starts(self, ranks: Mapping[int, int], lengths: Mapping[int, int]) -> NDArray[np.int64]:
-        result = np.full(max(ranks) + 1, -1, np.int64)
-        position = 0
-        for number in sorted(ranks, key=ranks.__getitem__):
-            result[number] = position
-            position += lengths.get(number, 0)
+    def _starts(self, order: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        result = np.full(int(order.max()) + 1, -1, np.int64)
+        ordered = lengths[order]
+        result[order] = np.cumsum(ordered) - ordered
         return result
 
     def total(self, group: str, dim: str) -> int:
         """Length of a dimension of the combined dataset, elements."""
         if dim in self.new_dims:
-            return len(self.ranks[dim])
-        lengths = self.lengths[group, dim]
-        if dim in self.ranks:
-            return sum(lengths.get(number, 0) for number in self.ranks[dim])
-        return lengths[-1]
+            return len(self.order[dim])
+        lengths = self.survey.lengths[group, dim]
+        return int(np.maximum(lengths[self.order[dim]], 0).sum() if dim in self.order else lengths[0])
 
     def gained(self, known: Representative) -> tuple[str, ...]:
         """The new dimensions that a variable gains: data variables all of them, coordinates none."""
@@ -168,45 +166,49 @@ class _Planner:
     def problems(self) -> list[str]:
         """Partial chunks in the middle, and coordinates that overlap or run backwards."""
         found = []
-        for path, known in self.gathered.representatives.items():
+        for path, known in self.known.items():
             group = path.rpartition("/")[0]
             for axis, dim in enumerate(known.dims):
-                if dim not in self.ranks:
+                if dim not in self.order:
                     continue
                 if known.metadata is not None:
                     found += self._partial_chunks(path, group, dim, known.metadata.chunk_shape[axis])
                 elif path.rpartition("/")[2] == dim:
-                    check = check_positions(path, dim, self._ordered_pieces(path, dim))
-                    found += check.problems
-                    self.notes += check.notes
+                    found += self._checked_positions(path, group, dim)
         return found
 
     def _partial_chunks(self, path: str, group: str, dim: str, chunk: int) -> list[str]:
-        by_number = self.gathered.lengths[group, dim]
-        order = sorted((n for n in by_number if n in self.ranks[dim]), key=self.ranks[dim].__getitem__)
-        filled = [n for n in order if self.lengths[group, dim][n]]
+        lengths = self.survey.lengths[group, dim]
+        filled = self.order[dim][lengths[self.order[dim]] > 0]
         found = []
-        for number in filled[:-1]:
-            ((length, witness),) = by_number[number].items()
-            if length % chunk:
-                follower = next(iter(by_number[filled[filled.index(number) + 1]].values()))
-                found.append(
-                    f"{path!r} would have a partial chunk in the middle of {dim!r}: {length} elements in chunks of "
-                    f"{chunk} in {witness.label}, followed by {follower.label}"
-                )
-        return found[:20]
+        for place in np.flatnonzero(lengths[filled[:-1]] % chunk)[:MOST_LISTED].tolist():
+            label, follower = (
+                self.survey.witness_of_length(group, dim, int(n)).label for n in filled[place : place + 2]
+            )
+            found.append(
+                f"{path!r} would have a partial chunk in the middle of {dim!r}: {lengths[filled[place]]} elements in "
+                f"chunks of {chunk} in {label}, followed by {follower}"
+            )
+        return found
 
-    def _ordered_pieces(self, path: str, dim: str) -> list[tuple[str, xr.Variable]]:
-        axis = list(self.gathered.operations).index(dim)
-        pieces: dict[int, tuple[str, xr.Variable]] = {}
-        for own, variants in self.gathered.values[path].items():
-            witness, loaded = next(iter(variants.values()))
-            pieces.setdefault(own[axis], (witness.label, loaded.variable))
-        return [pieces[number] for number in sorted(pieces, key=self.ranks[dim].__getitem__)]
+    def _checked_positions(self, path: str, group: str, dim: str) -> list[str]:
+        axis = self.survey.dims.index(dim)
+        values = self.survey.values[path]
+        by_number = {own[axis]: values[own].record.label for own in values}
+        pieces = {own[axis]: array.ravel() for own, array in self._pieces(path).items()}
+        here = [number for number in self.order[dim].tolist() if _tells(pieces.get(number))]
+        if not here:
+            return []
+        sizes = np.array([pieces[number].size for number in here], np.int64)
+        joined = np.concatenate([pieces[number] for number in here])
+        labels = [by_number.get(number, f"the absent input {dim}={number}") for number in here]
+        check = check_positions(path, dim, joined, sizes, labels.__getitem__)
+        self.notes += check.notes
+        return check.problems
 
     def arrays(self) -> dict[str, ArrayLayout]:
         """``Layout.arrays``, in the order in which the first inputs hold them."""
-        known = self.gathered.representatives
+        known = self.known
         paths = sorted(known, key=lambda path: (known[path].witness, known[path].order))
         clocks: dict[str, dict[str, Any]] = {}
         encoded: dict[str, ArrayLayout] = {}
@@ -233,10 +235,13 @@ class _Planner:
             known.metadata,
             shape=tuple(self.total(group, dim) for dim in dims),
             chunk_shape=(1,) * len(gained) + known.metadata.chunk_shape,
-            attributes=self.gathered.attributes[path].result(known.attribute_names),
+            attributes=self.survey.attributes[path].result(known.attribute_names),
             dimension_names=dims,
         )
-        return ArrayLayout(metadata, placed_by=self._placed_by(known, dims))
+        array = ArrayLayout(metadata)
+        if path in self.with_holes:
+            array = layout_with_holes(path, metadata, self.choices.fill_values)
+        return replace(array, placed_by=self._placed_by(known, dims))
 
     def _placed_by(self, known: Representative, dims: tuple[str, ...]) -> dict[str, int]:
         return {
@@ -249,27 +254,57 @@ class _Planner:
         self, path: str, known: Representative, clocks: dict[str, dict[str, Any]], time: str | None
     ) -> ArrayLayout:
         dims = (*self.gained(known), *known.dims)
-        axes = list(self.gathered.operations)
-        pieces: dict[tuple[int, ...], xr.Variable] = {}
-        for own, variants in sorted(self.gathered.values[path].items()):
-            _, loaded = next(iter(variants.values()))
-            key = tuple(self.ranks[d][n] if d in dims and n >= 0 else 0 for d, n in zip(axes, own, strict=True))
-            pieces.setdefault(key, loaded.variable)
-        joined = join_values(pieces, [dim if dim in dims else None for dim in axes])
-        joined = joined.transpose(*dims)
-        joined.attrs = self.gathered.attributes[path].result(known.attribute_names)
+        survey = self.survey
+        pieces: dict[tuple[int, ...], NDArray[Any]] = {}
+        for own, values in self._pieces(path).items():
+            key = tuple(
+                int(self.ranks[dim][number]) if dim in dims and number >= 0 else 0
+                for dim, number in zip(survey.dims, own, strict=True)
+            )
+            pieces.setdefault(key, values)
+        array, joined_dims = join_arrays(pieces, [dim if dim in dims else None for dim in survey.dims], known.dims)
+        joined = xr.Variable(joined_dims, array, encoding=dict(known.encoding)).transpose(*dims)
+        joined.attrs = self.survey.attributes[path].result(known.attribute_names)
         metadata, chunks, used = encode_values(path, joined, clocks.get(time) if time else None)
         clocks[path] = used
         return ArrayLayout(metadata, chunks, is_loaded=True)
 
+    def _pieces(self, path: str) -> dict[tuple[int, ...], NDArray[Any]]:
+        """Loaded values by their numbers along the dimensions that are joined, -1 for the others; absent ones too."""
+        pieces = {own: values.array() for own, values in self.survey.values[path].items()}
+        if path not in self.with_holes:
+            return pieces
+        known, (group, _, name) = self.known[path], path.rpartition("/")
+        dims = set(known.dims) | set(self.gained(known))
+        axes = [self.order[dim].tolist() if dim in dims and dim in self.order else [-1] for dim in self.survey.dims]
+        absent = [own for own in itertools.product(*axes) if own not in pieces]
+        if name in self.order and known.dims == (name,):
+            axis = self.survey.dims.index(name)
+            by_number = {own[axis]: values for own, values in pieces.items()}
+            found = from_keys(self.gathered.keys.get(name, {}), by_number, [own[axis] for own in absent])
+            pieces |= {own: found[own[axis]] for own in absent if own[axis] in found}
+            absent = [own for own in absent if own not in pieces]
+            if absent:
+                self.notes.append(f"coordinate {path!r} has no values for {len(absent)} absent inputs")
+        dtype = np.result_type(*{values.dtype for values in pieces.values()})
+        for own in absent:
+            numbers = dict(zip(self.survey.dims, own, strict=True))
+            shape = tuple(self._length(group, dim, numbers.get(dim, -1)) for dim in known.dims)
+            pieces[own] = missing_piece(path, shape, dtype)
+        return pieces
+
+    def _length(self, group: str, dim: str, number: int) -> int:
+        lengths = self.survey.lengths[group, dim]
+        return int(lengths[number] if dim in self.order else lengths[0])
+
     def _bounds_of_loaded_times(self) -> dict[str, str]:
         """Path of the time coordinate by path of its bounds variable."""
         found = {}
-        for path, known in self.gathered.representatives.items():
-            attributes = self.gathered.attributes[path].values
+        for path, known in self.known.items():
+            attributes = self.survey.attributes[path].values
             for name in (attributes.get("bounds"), attributes.get("climatology")):
                 bounds = join_path(path.rpartition("/")[0], str(name))
-                if known.metadata is None and bounds in self.gathered.representatives and bounds != path:
+                if known.metadata is None and bounds in self.known and bounds != path:
                     found[bounds] = path
         return found
 
@@ -280,7 +315,7 @@ class _Planner:
         array = encoded[bounds]
         if array.is_loaded or "units" in array.metadata.attributes or not clocks.get(time):
             return
-        original = next(iter(next(iter(self.gathered.values[time].values())).values()))[1].variable.encoding
+        original = self.known[time].encoding
         units = {key: original[key] for key in ("units", "calendar") if key in original}
         if units != {key: clocks[time].get(key) for key in units}:
             metadata = replace(array.metadata, attributes={**array.metadata.attributes, **units})
@@ -288,7 +323,7 @@ class _Planner:
 
     def _key_coordinate(self, dim: str) -> ArrayLayout | None:
         keys = self.gathered.keys.get(dim, {})
-        ordered = [keys.get(number) for number in sorted(self.ranks[dim], key=self.ranks[dim].__getitem__)]
+        ordered = [keys.get(number) for number in self.order[dim].tolist()]
         if any(key is None for key in ordered):
             return None
         values = np.array(ordered)
@@ -296,18 +331,30 @@ class _Planner:
         return ArrayLayout(metadata, chunks, is_loaded=True)
 
 
-def _group_attributes(gathered: SchemaAccumulator, arrays: Mapping[str, ArrayLayout]) -> dict[str, Attributes]:
+def _tells(values: NDArray[Any] | None) -> bool:
+    """Whether values of a coordinate say where they belong; those of absent inputs may not."""
+    return values is not None and not (values.size and values.dtype.kind in "fmM" and bool((values != values).all()))
+
+
+def _inverse(order: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """int64[size]: place of each number in ``order``, -1 for those that are not in it."""
+    ranks = np.full(size, -1, np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks
+
+
+def _group_attributes(survey: Survey, arrays: Mapping[str, ArrayLayout]) -> dict[str, Attributes]:
     """Attributes by group; coordinates that no variable's attribute names are named by their group's."""
     groups: dict[str, Attributes] = {}
-    for path in sorted(key.removesuffix("/") for key in gathered.attributes if key.endswith("/")):
-        attributes = gathered.attributes[f"{path}/"].result(())
+    for path in sorted(key.removesuffix("/") for key in survey.attributes if key.endswith("/")):
+        attributes = survey.attributes[f"{path}/"].result(())
         named: set[str] = set()
         coordinates = []
         for array_path, array in arrays.items():
             group, _, name = array_path.rpartition("/")
             if group == path:
                 named.update(str(array.metadata.attributes.get("coordinates", "")).split())
-                known = gathered.representatives.get(array_path)
+                known = survey.representatives.get(array_path)
                 if known is not None and known.is_coordinate and name not in known.dims:
                     coordinates.append(name)
         if unnamed := [name for name in coordinates if name not in named]:

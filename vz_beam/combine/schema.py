@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -25,13 +24,6 @@ class Witness(NamedTuple):
 
     numbers: tuple[int, ...]
     label: str
-
-
-class LoadedValues(NamedTuple):
-    """Values of a loaded variable, and a digest by which equal ones are known."""
-
-    digest: str
-    variable: xr.Variable
 
 
 Facts = tuple[tuple[str, str], ...]
@@ -59,7 +51,7 @@ class VariableSchema:
     shape: tuple[int, ...]
     facts: Facts
     attributes: Attributes
-    values: LoadedValues | None = None
+    values: xr.Variable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +89,8 @@ def nodes_of(dataset: xr.Dataset | xr.DataTree) -> Iterator[tuple[str, xr.Datase
 
 def virtual_array(variable: xr.Variable) -> ManifestArray | None:
     """The manifest array that a variable holds; ``None`` where it is loaded."""
+    if isinstance(variable, xr.IndexVariable):  # never virtual, and costly to ask
+        return None
     data: Any = variable.data
     return data if isinstance(data, ManifestArray) else None
 
@@ -153,15 +147,16 @@ def _variable_schema(
     if clock is not None and "units" not in attributes:
         facts["time units of its raw values"] = clock
     if array is not None:
-        metadata = replace(array.metadata, attributes=attributes, dimension_names=dims)
+        metadata = array.metadata
+        if metadata.attributes != attributes or metadata.dimension_names != dims:
+            metadata = replace(metadata, attributes=attributes, dimension_names=dims)
         facts |= _storage_facts(metadata)
         return VariableSchema(order, name in node.coords, metadata, dims, variable.shape, _sorted(facts), attributes)
     values = _in_memory(name, variable)
     facts["loaded type"] = _type_family(values)
     if "calendar" in values.encoding:
         facts["calendar"] = canonical_text(values.encoding["calendar"])
-    loaded = LoadedValues(_digest(values), values)
-    return VariableSchema(order, name in node.coords, None, dims, variable.shape, _sorted(facts), attributes, loaded)
+    return VariableSchema(order, name in node.coords, None, dims, variable.shape, _sorted(facts), attributes, values)
 
 
 def _sorted(facts: Mapping[str, str]) -> Facts:
@@ -205,29 +200,11 @@ def _type_family(variable: xr.Variable) -> str:
     )
 
 
-def _digest(variable: xr.Variable) -> str:
-    """A digest of shape and decoded values; equal numbers of other widths have equal digests."""
-    values = variable.values
-    if values.dtype.kind in "iub":
-        # int64 and float64 of one value shall agree, as the joined array holds them alike
-        small = not values.size or (values.max() < 2**53 and (values.dtype.kind != "i" or values.min() > -(2**53)))
-        values = values.astype(np.float64) if small else values
-    elif values.dtype.kind == "f":
-        values = values.astype(np.float64) + 0.0
-    if values.dtype.kind in "OTU":
-        content = repr([str(value) for value in values.ravel().tolist()]).encode()
-    elif values.dtype.kind == "M":
-        content = values.astype("datetime64[ns]").tobytes()
-    else:
-        content = np.ascontiguousarray(values).tobytes()
-    return hashlib.sha256(repr((variable.dims, values.shape)).encode() + content).hexdigest()
-
-
 def _bounds_of_times(node: xr.Dataset) -> dict[str, str]:
     """Virtual bounds variables of loaded times, which hold numbers in the units of their file's time."""
     clocks: dict[str, str] = {}
     for name, variable in node.variables.items():
-        if virtual_array(variable) is not None or "units" not in variable.encoding:
+        if "units" not in variable.encoding or virtual_array(variable) is not None:
             continue
         for key in ("bounds", "climatology"):
             bounds = variable.attrs.get(key, variable.encoding.get(key))

@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from vz_beam.combine.accumulator import SchemaAccumulator
+from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.fragment import Fragment, ShardKey, split_by_shard
 from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
 from vz_beam.combine.placing import place, references_of
@@ -90,7 +91,7 @@ class _VirtualAccessor:
     def _references(self, record_size: int) -> tuple[Layout, dict[str, Fragment]]:
         index = Index(())
         schema = schema_of(index, self._data)
-        layout = plan_layout(SchemaAccumulator().add(schema), chunks_per_shard=record_size)
+        layout = plan_layout(SchemaAccumulator().add(schema), CombineChoices(chunks_per_shard=record_size))
         return layout, dict(place(layout, references_of(index, self._data)))
 
 

@@ -5,6 +5,8 @@ Source: xarray, "How to add a new backend" (https://docs.xarray.dev/en/stable/in
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -15,6 +17,7 @@ import zarr
 from numpy.typing import NDArray
 from xarray.backends import AbstractDataStore, BackendArray, BackendEntrypoint, StoreBackendEntrypoint
 from xarray.core import indexing
+from zarr.errors import UnstableSpecificationWarning, ZarrUserWarning
 
 from vz_beam.combine.skipped import SKIPPED_KEY
 from vz_beam.datasets.opening import OpenedGroup, StorageOptions, names_of, opened_file
@@ -24,6 +27,9 @@ from vz_beam.manifests.group import ManifestGroup
 from vz_beam.storage.array_values import read_values
 from vz_beam.storage.chunk_requests import chunks_together
 from vz_beam.storage.manifest_store import ManifestStore
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Warnings are silenced for all threads at once."""
 
 
 class VzBeamBackendEntrypoint(BackendEntrypoint):
@@ -64,8 +70,8 @@ class VzBeamBackendEntrypoint(BackendEntrypoint):
         with opened_file(filename_or_obj, registry, parser, group, storage_options, unsupported) as opened:
             drop = names_of(drop_variables) or []
             skipped = opened.left_out([path for path in opened.skipped if "/" not in path], drop)
-            store = ManifestStore(opened.node, registry=registry, storage_options=storage_options)
-            dataset = _dataset(opened, "", opened.node, store, drop, skipped, decoders)
+            store, stored = _stored_below(opened.node, registry, storage_options)
+            dataset = _dataset(opened, "", opened.node, stored, drop, skipped, decoders)
         dataset.set_close(store.close)
         return dataset
 
@@ -85,11 +91,11 @@ class VzBeamBackendEntrypoint(BackendEntrypoint):
         with opened_file(filename_or_obj, registry, parser, group, storage_options, unsupported) as opened:
             drop = names_of(drop_variables) or []
             skipped = opened.left_out(opened.skipped, drop)
-            store = ManifestStore(opened.node, registry=registry, storage_options=storage_options)
+            store, stored = _stored_below(opened.node, registry, storage_options)
             groups = {}
             for path, node in opened.node.walk():
                 here = {p.rpartition("/")[2]: why for p, why in skipped.items() if p.rpartition("/")[0] == path}
-                groups[f"/{path}"] = _dataset(opened, path, node, store, drop, here, decoders)
+                groups[f"/{path}"] = _dataset(opened, path, node, stored, drop, here, decoders)
         groups["/"].set_close(store.close)
         return groups
 
@@ -101,11 +107,25 @@ class VzBeamBackendEntrypoint(BackendEntrypoint):
         return tree
 
 
+def _stored_below(
+    node: ManifestGroup, registry: Any, storage_options: StorageOptions | None
+) -> tuple[ManifestStore, dict[tuple[str, str], _StoredValues]]:
+    """The values of all arrays at and below ``node`` by path and name, and the store that they are read from.
+
+    In the store they are numbered: files have names that mean something else in a path.
+    """
+    arrays = {(path, name): array for path, group in node.walk() for name, array in group.arrays.items()}
+    root = ManifestGroup({str(number): array for number, array in enumerate(arrays.values())})
+    store = ManifestStore(root, registry=registry, storage_options=storage_options)
+    named = enumerate(arrays.items())
+    return store, {place: _StoredValues(store, str(number), array) for number, (place, array) in named}
+
+
 def _dataset(
     opened: OpenedGroup,
     path: str,
     node: ManifestGroup,
-    store: ManifestStore,
+    stored: Mapping[tuple[str, str], _StoredValues],
     drop: Iterable[str],
     skipped: Mapping[str, str],
     decoders: Mapping[str, Any],
@@ -128,8 +148,8 @@ def _dataset(
             encoding["dtype"] = str  # as xarray's readers of netCDF files have it: decoding makes such texts numpy's
         values: Any = known.get(name)
         if values is None:
-            values = indexing.LazilyIndexedArray(_StoredValues(store, f"{path}/{name}".strip("/"), array))
-        variables[name] = xr.Variable(dims, values, dict(array.metadata.attributes), encoding)
+            values = indexing.LazilyIndexedArray(stored[path, name])
+        variables[name] = xr.Variable(dims, values, array.metadata.typed_attributes, encoding)
     dataset = StoreBackendEntrypoint().open_dataset(_Variables(variables, node.attributes), **decoders)
     dataset.encoding["source"] = opened.url
     if skipped:
@@ -168,8 +188,12 @@ class _StoredValues(BackendArray):
         self._store = store
         self._path = path
         self._array = array
+        self._opened: zarr.Array[Any] | None = None
         self.shape = array.shape
         self.dtype = np.dtype(object) if array.dtype.kind == "T" else array.dtype
+
+    def __deepcopy__(self, memo: Any) -> _StoredValues:
+        return self  # nothing here changes; a copy by way of a pickle would lose its credentials
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_values_of, (self._array,))
@@ -179,9 +203,19 @@ class _StoredValues(BackendArray):
         return np.asarray(values, self.dtype)
 
     def _read(self, selection: tuple[Any, ...]) -> Any:
-        array = zarr.open_array(store=self._store, path=self._path, mode="r")
+        if self._opened is None:
+            self._opened = _open_quietly(self._store, self._path)
+        array = self._opened
         with chunks_together():
             return array.oindex[selection] if selection else array[()]
+
+
+def _open_quietly(store: ManifestStore, path: str) -> zarr.Array[Any]:
+    """The array; that files are compressed in ways that Zarr's specification does not name is no news to users."""
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        return zarr.open_array(store=store, path=path, mode="r")
 
 
 def _values_of(array: ManifestArray) -> _StoredValues:

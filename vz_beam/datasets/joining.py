@@ -129,7 +129,7 @@ def _other_values(name: str, parts: Sequence[tuple[str, xr.Dataset]]) -> Iterato
         if theirs is None or not len(ours) or not len(theirs) or ours.equals(theirs):
             continue
         if ours.min() <= theirs.max() and theirs.min() <= ours.max():
-            difference = describe_difference(name, first.variables[name], other.variables[name])
+            difference = describe_difference(name, first[name].values, other[name].values)
             yield f"values of {name!r}: {difference}, in {first_source} and {source}"
             return
 

@@ -58,7 +58,7 @@ def virtual_dataset(
             )
         names = [name for name in names if name in variables]
     values = read_values({name: arrays[name] for name in names}, open_location)
-    raw = {name: xr.Variable(variables[name].dims, values[name], variables[name].attrs) for name in names}
+    raw = {n: xr.Variable(variables[n].dims, values[n], arrays[n].metadata.typed_attributes) for n in names}
     variables.update(_decoded(raw, variables, decode_times))
     coordinates = {name for name, variable in variables.items() if variable.dims == (name,)}
     for variable in variables.values():

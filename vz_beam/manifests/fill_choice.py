@@ -34,7 +34,7 @@ def metadata_with_holes(array: ManifestArray, fill: Any, attributes: Attributes 
     """
     metadata = array.metadata
     described = metadata if attributes is None else replace(metadata, attributes=attributes)
-    choices = _missing_values(described) if is_missing(fill) else _exactly(fill, metadata.dtype)
+    choices = missing_values(described) if is_missing(fill) else _exactly(fill, metadata.dtype)
     stored = default_fill(metadata.dtype) if metadata.fill_value is None else metadata.fill_value
     wanted = "missing data" if is_missing(fill) else repr(fill)
     if any(same_value(choice, stored) for choice in choices):
@@ -50,6 +50,17 @@ def metadata_with_holes(array: ManifestArray, fill: Any, attributes: Attributes 
             f"storage fill. Ask for fill_value={stored!r}, or load the variable"
         )
     return replace(metadata, fill_value=choices[0])
+
+
+def missing_values(metadata: ArrayMetadata) -> list[Any]:
+    """What of the array's type reads as missing, the best first: its attribute ``_FillValue``, NaN or NaT."""
+    named = cf_fill(metadata)
+    choices = [] if named is None else [named]
+    if metadata.dtype.kind in "fc":
+        choices.append(metadata.dtype.type(np.nan))
+    elif metadata.dtype.kind in "Mm":
+        choices.append(np.array("NaT", metadata.dtype)[()])
+    return choices
 
 
 def check_holds(fill: Any, dtype: np.dtype[Any]) -> None:
@@ -83,17 +94,6 @@ def same_value(one: Any, other: Any) -> bool:
     if isinstance(one, (float, complex, np.inexact, np.datetime64, np.timedelta64)) and is_missing(one):
         return is_missing(other)
     return bool(np.all(np.asarray(one) == np.asarray(other)))
-
-
-def _missing_values(metadata: ArrayMetadata) -> list[Any]:
-    """What reads as missing, the best first."""
-    named = cf_fill(metadata)
-    choices = [] if named is None else [named]
-    if metadata.dtype.kind in "fc":
-        choices.append(metadata.dtype.type(np.nan))
-    elif metadata.dtype.kind in "Mm":
-        choices.append(np.array("NaT", metadata.dtype)[()])
-    return choices
 
 
 def _exactly(fill: Any, dtype: np.dtype[Any]) -> list[Any]:

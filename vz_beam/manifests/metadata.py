@@ -51,6 +51,8 @@ class ArrayMetadata:
             ``_FillValue``.
         attributes: as the file has them, ``_FillValue`` included.
         dimension_names: one for each dimension, or ``None``.
+        packing_dtypes: types of the attributes ``scale_factor`` and ``add_offset`` in the file, where Python's numbers
+            have others. No store says them; two arrays that differ in nothing else are equal.
     """
 
     shape: tuple[int, ...]
@@ -62,6 +64,7 @@ class ArrayMetadata:
     fill_value: Any = None
     attributes: Attributes = field(default_factory=dict)
     dimension_names: tuple[str, ...] | None = None
+    packing_dtypes: Mapping[str, np.dtype[Any]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         grid = ChunkGrid(self.shape, self.chunk_shape)
@@ -84,6 +87,12 @@ class ArrayMetadata:
     def chunk_grid(self) -> ChunkGrid:
         """The grid that ``shape`` and ``chunk_shape`` make."""
         return ChunkGrid(self.shape, self.chunk_shape)
+
+    @property
+    def typed_attributes(self) -> dict[str, Any]:
+        """``attributes`` with packing in the types of the file, by which xarray chooses that of decoded values."""
+        known = self.packing_dtypes.keys() & self.attributes.keys()
+        return {**self.attributes, **{name: self.packing_dtypes[name].type(self.attributes[name]) for name in known}}
 
     @property
     def chunks(self) -> tuple[int, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -11,13 +12,14 @@ from apache_beam.transforms.window import BoundedWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from vz_beam.combine.accumulator import SchemaAccumulator
+from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
 from vz_beam.combine.placing import InputReferences, place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import FailedInput, InputSchema, schema_of
 from vz_beam.combine.skipped import SkippedInput, skipped_inputs
-from vz_beam.errors import InputError
+from vz_beam.patterns.index import Index
 
 HELD_CHUNKS = 1_000_000
 """References that a worker holds before it sends them on: 20 MB and some, a small part of a worker's memory."""
@@ -39,10 +41,13 @@ class CombineManifests(beam.PTransform[Any, Combined]):
 
     Args:
         chunks_per_shard: chunks of an array that one worker writes as one object.
-        mismatch: what becomes of inputs that disagree: ``"raise"`` lists every disagreement in one error.
-        holes: what becomes of inputs that the pattern promises and that are absent: ``"raise"``.
-        order_by: ``"index"`` places inputs in the pattern's order, ``"coordinate"`` by the values of the concatenated
-            dimension's coordinate.
+        mismatch: as in :class:`vz_beam.combine.choices.CombineChoices`, and so are ``holes``, ``absent``,
+            ``order_by``, ``variables`` and ``fill_values``.
+        holes: see ``mismatch``.
+        absent: see ``mismatch``.
+        order_by: see ``mismatch``.
+        variables: see ``mismatch``.
+        fill_values: see ``mismatch``.
         layout: a layout to place into, which saves the planning pass.
     """
 
@@ -52,17 +57,22 @@ class CombineManifests(beam.PTransform[Any, Combined]):
         chunks_per_shard: int = CHUNKS_PER_SHARD,
         mismatch: str = "raise",
         holes: str = "raise",
+        absent: Iterable[Index] = (),
         order_by: str = "index",
+        variables: str = "raise",
+        fill_values: Mapping[str, Any] = MappingProxyType({}),
         layout: Layout | None = None,
     ) -> None:
         super().__init__()
-        if chunks_per_shard < 1:
-            raise InputError(f"chunks_per_shard={chunks_per_shard} must be at least 1")
-        _check_choice("mismatch", mismatch, ("raise",), ("split", "exclude", "rewrite"))
-        _check_choice("holes", holes, ("raise",), ("missing",))
-        _check_choice("order_by", order_by, ("index", "coordinate"), ())
-        self._chunks_per_shard = chunks_per_shard
-        self._order_by = order_by
+        self._choices = CombineChoices(
+            chunks_per_shard=chunks_per_shard,
+            mismatch=mismatch,
+            holes=holes,
+            absent=tuple(absent),
+            order_by=order_by,
+            variables=variables,
+            fill_values=fill_values,
+        )
         self._layout = layout
 
     def expand(self, inputs: Any) -> Combined:
@@ -77,7 +87,7 @@ class CombineManifests(beam.PTransform[Any, Combined]):
             schemas = datasets | "Schema" >> beam.MapTuple(schema_of).with_output_types(Any)
             left_out = [skipped] if failures is None else [skipped, failures]
             schemas = (schemas, *left_out) | "With what was left out" >> beam.Flatten()
-            plan = beam.Map(plan_layout, chunks_per_shard=self._chunks_per_shard, order_by=self._order_by)
+            plan = beam.Map(plan_layout, self._choices)
             gathered = schemas | "Gather schemas" >> beam.CombineGlobally(GatherSchemas())
             layout = gathered | "Plan" >> plan.with_output_types(Layout)
         references = datasets | "References" >> beam.MapTuple(references_of).with_output_types(InputReferences)
@@ -137,10 +147,3 @@ class PlaceReferences(beam.DoFn):
         held, self._held, self._held_chunks = self._held, {}, 0
         for (key, window), fragments in held.items():
             yield WindowedValue((key, merge_fragments(fragments, key.path)), window.max_timestamp(), (window,))
-
-
-def _check_choice(name: str, value: str, known: tuple[str, ...], planned: tuple[str, ...]) -> None:
-    if value in planned:
-        raise InputError(f"{name}={value!r} is not in this version of vz_beam; it has {', '.join(map(repr, known))}")
-    if value not in known:
-        raise InputError(f"{name}={value!r} is not one of {', '.join(map(repr, known + planned))}")

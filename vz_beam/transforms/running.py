@@ -17,6 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from vz_beam import errors
 from vz_beam.errors import InputError, MismatchError, VzBeamError
+from vz_beam.patterns.file_pattern import FilePattern
 from vz_beam.patterns.file_sequence import pattern_from_file_sequence
 from vz_beam.patterns.foreign import as_pattern_items
 from vz_beam.patterns.index import Index
@@ -53,6 +54,8 @@ def run_build(
     listing_options = choices.get("source_storage_options", choices.get("storage_options"))
     pairs = inputs_of(files_or_pattern, concat_dim, listing_options)
     opening, combining, writing = _choices_by_transform(choices)
+    if isinstance(files_or_pattern, FilePattern):
+        combining.setdefault("absent", list(files_or_pattern.missing()))
     given = options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(dict(options or {}))
     if runner is None:
         runner = local_runner(given, workers, worker_command)

@@ -114,6 +114,7 @@ def _commit(
     options: HeldOptions,
 ) -> StoreSummary:
     summary = writer.commit(target, layout, receipts, options.storage_options)
+    failures = [*failures, *layout.excluded.values()]
     noted = replace(summary, files=layout.inputs + len(failures), notes=layout.notes)
     with_failures = record_failures(noted, failures, options.storage_options)
     return record_skipped(with_failures, skipped, options.storage_options)

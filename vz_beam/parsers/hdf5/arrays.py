@@ -151,6 +151,7 @@ def _metadata(
         fill_value=_string_fill(file, dataset) if strings else _storage_fill(dataset.did, plist, kind),
         attributes=attributes,
         dimension_names=names,
+        packing_dtypes=dataset.attributes.packing_dtypes,
     )
 
 

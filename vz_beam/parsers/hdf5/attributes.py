@@ -29,6 +29,7 @@ _NOT_A_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 """How the ``NAME`` of a dimension scale begins that stands for a dimension only."""
 _READ_LAST = frozenset([b"_NCProperties", b"_nc3_strict", b"REFERENCE_LIST", b"_Netcdf4Coordinates"])
 """Hidden names: the first two always, the others are read only where they are not what they usually are."""
+_PACKING = frozenset([b"scale_factor", b"add_offset"])
 _SCALES = h5py.vlen_dtype(h5py.ref_dtype)
 _SCALES_TYPE = h5t.py_create(_SCALES)
 _REFERENCE_NBYTES = 8
@@ -44,6 +45,7 @@ class ObjectAttributes:
 
     Args:
         values: visible attributes in the order of their creation, as JSON can say them.
+        packing_dtypes: of the numbers by which values are packed, where Python's numbers do not tell.
         is_scale: whether the object is a dimension scale.
         is_dimension_only: whether netCDF keeps a dimension here, not a variable.
         dimension_list: the scales of each dimension, by the addresses of their headers, or by reference where only
@@ -53,6 +55,7 @@ class ObjectAttributes:
     """
 
     values: dict[str, Any] = field(default_factory=dict)
+    packing_dtypes: dict[str, np.dtype[Any]] = field(default_factory=dict)
     is_scale: bool = False
     is_dimension_only: bool = False
     dimension_list: ScaleLists | None = None
@@ -79,6 +82,7 @@ def object_attributes(
         in_header = [known.get(name) or HeaderAttribute(name, is_elsewhere=True) for name in names]
     hidden = {attribute.name: attribute for attribute in in_header if attribute.name in _READ_LAST}
     values: dict[str, Any] = {}
+    packing_dtypes: dict[str, np.dtype[Any]] = {}
     dimension_list: ScaleLists | None = None
     for attribute in in_header:
         raw_name = attribute.name
@@ -92,6 +96,8 @@ def object_attributes(
             if dimension_list is not None:
                 continue
         values[text_of(raw_name)] = _value(loc, attribute, file)
+        if raw_name in _PACKING and (dtype := _number_type(attribute)) is not None:
+            packing_dtypes[text_of(raw_name)] = dtype
     is_scale = values.get("CLASS") == "DIMENSION_SCALE"
     if not is_scale and b"REFERENCE_LIST" in hidden:
         values["REFERENCE_LIST"] = _value(loc, hidden[b"REFERENCE_LIST"], file)
@@ -106,6 +112,7 @@ def object_attributes(
     dimension_id = values.pop("_Netcdf4Dimid", None)
     return ObjectAttributes(
         values=values,
+        packing_dtypes=packing_dtypes,
         is_scale=is_scale,
         is_dimension_only=is_dimension_only,
         dimension_list=dimension_list,
@@ -120,6 +127,16 @@ def _value(loc: DatasetID | h5g.GroupID, attribute: HeaderAttribute, file: OpenF
         return _plain_value(attribute, file.heap)
     except LookupError:
         return attribute_value(_checked(loc, attribute, file.heap), file.fid)
+
+
+def _number_type(attribute: HeaderAttribute) -> np.dtype[Any] | None:
+    """Type of the one number that a plain attribute holds; ``None`` where Python's own numbers have it."""
+    plain = attribute.plain
+    if plain is None or not plain.is_value or plain.in_heap or plain.padding is not None:
+        return None
+    dtype = plain.dtype.newbyteorder("=")
+    is_one = attribute.shape is not None and len(attribute.data) == dtype.itemsize
+    return dtype if is_one and dtype.kind in "iuf" and dtype not in (np.int64, np.float64) else None
 
 
 def attribute_value(attribute: h5a.AttrID, fid: FileID) -> Any:

@@ -1,0 +1,272 @@
+"""What the records of all inputs say together, found in one pass over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vz_beam.combine.accumulator import (
+    Form,
+    InputRecord,
+    Piece,
+    Representative,
+    SchemaAccumulator,
+    VariableForm,
+    unpacked,
+)
+from vz_beam.combine.attributes import AttributeUnion
+from vz_beam.combine.schema import Facts, Witness
+
+NOT_KNOWN = -1
+"""A length that no input tells."""
+
+
+class Values(NamedTuple):
+    """Loaded values of one variable in one input."""
+
+    record: InputRecord
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    piece: Piece
+
+    def array(self) -> NDArray[Any]:
+        """The values themselves."""
+        return unpacked(self.piece, self.dtype, self.shape)
+
+
+class LengthClash(NamedTuple):
+    """Inputs that give one dimension different lengths: at ``number`` of it, or -1 where it is not the pattern's."""
+
+    group: str
+    dim: str
+    number: int
+    lengths: Mapping[int, Witness]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alike:
+    """The inputs that have the same variables of the same shapes, and the same values of those that are not joined.
+
+    Args:
+        first: in the pattern's order.
+        numbers: int64[inputs, dimensions], ascending.
+        constants: loaded values of the variables without a concatenated dimension, by path.
+    """
+
+    first: InputRecord
+    numbers: NDArray[np.int64]
+    constants: Mapping[str, Values]
+
+    @property
+    def form(self) -> Form:
+        """Their variables."""
+        return self.first.form
+
+
+class Survey:
+    """What is the same in all inputs, and where they differ.
+
+    Args:
+        gathered: the records of all inputs.
+        common_only: whether variables that only some inputs have are left out of everything that is said here.
+
+    Attributes:
+        dims: the pattern's dimensions.
+        concat_dims: those that are joined end to end.
+        new_dims: those of them that no file has.
+        alike: the inputs in classes of the same variables and shapes, in the order of their first ones.
+        facts: variants of what inputs must agree on, by variable, with the first input of each.
+        lengths: int64[numbers], elements, by group and dimension: of each number, or of number 0 alone where the
+            dimension is not the pattern's.
+        clashes: where lengths differ.
+        values: loaded values by variable, then by their numbers along the dimensions that it has or gains, -1 for the
+            others; those of the first input that has them.
+        left_out: paths of the variables that are left out.
+        representatives: each variable as the first input that has it knows it.
+        attributes: those of variables by path, and of groups by path with a slash at the end.
+        rivals: (path, first, other): pairs of loaded values for one place that are not the same bytes.
+    """
+
+    def __init__(self, gathered: SchemaAccumulator, common_only: bool = False) -> None:
+        self.gathered = gathered
+        self.dims = tuple(gathered.operations)
+        self.concat_dims = tuple(dim for dim, operation in gathered.operations.items() if operation == "concat")
+        self.alike = _classes(gathered)
+        self.left_out = frozenset(self._not_common() if common_only else ())
+        self.representatives: dict[str, Representative] = {}
+        self.attributes: dict[str, AttributeUnion] = {}
+        self._survey_knowledge()
+        self.facts: dict[str, dict[Facts, Witness]] = {}
+        for one in self.alike:
+            for form in self.variables(one):
+                self.facts.setdefault(form.path, {}).setdefault(form.facts, one.first.witness)
+        dims_of_files = {dim for one in self.alike for form in self.variables(one) for dim in form.dims}
+        self.new_dims = tuple(dim for dim in self.concat_dims if dim not in dims_of_files)
+        self.lengths: dict[tuple[str, str], NDArray[np.int64]] = {}
+        self.clashes: list[LengthClash] = []
+        self._survey_lengths()
+        self.values: dict[str, dict[tuple[int, ...], Values]] = {}
+        self.rivals: list[tuple[str, Values, Values]] = []
+        self._survey_values()
+
+    def variables(self, one: Alike) -> Iterator[VariableForm]:
+        """Those of a class of inputs that are not left out."""
+        return (form for form in one.form if form.path not in self.left_out)
+
+    def parts(self) -> dict[tuple[int, ...], dict[frozenset[str], Witness]]:
+        """The distinct lists of variables of the inputs that are to have the same ones, with the first of each.
+
+        Inputs are to have the same variables where their numbers along all merged dimensions are the same.
+        """
+        merged = [axis for axis, dim in enumerate(self.dims) if dim not in self.concat_dims]
+        found: dict[tuple[int, ...], dict[frozenset[str], Witness]] = {}
+        for one in self.alike:
+            paths = frozenset(form.path for form in one.form)
+            parts, firsts = np.unique(one.numbers[:, merged], axis=0, return_index=True)
+            for part, first in zip(parts.tolist(), firsts.tolist(), strict=True):
+                witness = self.witness(one, one.numbers[first])
+                variants = found.setdefault(tuple(part), {})
+                variants[paths] = min(witness, variants.get(paths, witness))
+        return found
+
+    def own_axes(self, form: VariableForm) -> tuple[int, ...]:
+        """Axes of the pattern along which the variable is joined: the concatenated dimensions that it has or gains."""
+        own = set(form.dims) | (set() if form.is_coordinate else set(self.new_dims))
+        return tuple(axis for axis, dim in enumerate(self.dims) if dim in own and dim in self.concat_dims)
+
+    def axis(self, dim: str) -> int | None:
+        """Place of a concatenated dimension among the pattern's; ``None`` for all other dimensions."""
+        return self.dims.index(dim) if dim in self.concat_dims else None
+
+    def size(self, dim: str) -> int:
+        """Numbers along a dimension of the pattern, those of failed inputs included."""
+        axis = self.dims.index(dim)
+        arrived = [int(one.numbers[:, axis].max()) + 1 for one in self.alike]
+        failed = [numbers[axis] + 1 for numbers in self.gathered.failed]
+        return max([self.gathered.sizes[dim], *arrived, *failed])
+
+    def witness(self, one: Alike, numbers: NDArray[np.int64]) -> Witness:
+        """The input of the class ``one`` with these numbers."""
+        found = self.gathered.records_at(tuple(numbers.tolist()))
+        return next(record.witness for record in found if record.form is one.form)
+
+    def witness_of_length(self, group: str, dim: str, number: int, length: int | None = None) -> Witness:
+        """The first input that has ``number`` along ``dim`` and (with that ``length``) the dimension in ``group``."""
+        return min(witness for witness, found in self._told(group, dim, number) if length in (None, found))
+
+    def _told(self, group: str, dim: str, number: int) -> Iterator[tuple[Witness, int]]:
+        axis = self.axis(dim)
+        for one in self.alike:
+            for known_group, known_dim, length in self.lengths_in(one):
+                if (known_group, known_dim) != (group, dim):
+                    continue
+                rows = one.numbers if axis is None else one.numbers[one.numbers[:, axis] == number]
+                if len(rows):
+                    yield self.witness(one, rows[0]), length
+
+    def _survey_knowledge(self) -> None:
+        merged: set[int] = set()
+        for one in self.alike:
+            known = self.gathered.known[one.form]
+            for path, found in known.representatives.items():
+                if path not in self.representatives and path not in self.left_out:
+                    # the first input of the form may be one that is not surveyed
+                    self.representatives[path] = found._replace(witness=one.first.witness)
+            if id(one.form) not in merged:
+                merged.add(id(one.form))
+                for path, union in known.attributes.items():
+                    self.attributes.setdefault(path, AttributeUnion()).merge(union)
+
+    def lengths_in(self, one: Alike) -> Iterator[tuple[str, str, int]]:
+        """(group, dimension, length), each once."""
+        seen: dict[tuple[str, str], int] = {}
+        for form, shape in zip(one.form, one.first.shapes, strict=True):
+            if form.path not in self.left_out:
+                group = form.path.rpartition("/")[0]
+                seen.update(((group, dim), length) for dim, length in zip(form.dims, shape, strict=True))
+        for (group, dim), length in seen.items():
+            yield group, dim, length
+
+    def _not_common(self) -> Iterator[str]:
+        for variants in self.parts().values():
+            lists = list(variants)
+            yield from frozenset().union(*lists).difference(frozenset.intersection(*lists))
+
+    def _survey_lengths(self) -> None:
+        unsure: set[tuple[str, str, int]] = set()
+        sizes = {dim: self.size(dim) for dim in self.concat_dims}
+        for one in self.alike:
+            for group, dim, length in self.lengths_in(one):
+                axis = self.axis(dim)
+                places = np.zeros(1, np.int64) if axis is None else one.numbers[:, axis]
+                known = self.lengths.setdefault((group, dim), np.full(sizes.get(dim, 1), NOT_KNOWN, np.int64))
+                clash = places[(known[places] != NOT_KNOWN) & (known[places] != length)]
+                unsure.update((group, dim, number) for number in np.unique(clash).tolist())
+                fresh = places[known[places] == NOT_KNOWN]
+                known[fresh] = length
+        for group, dim, number in sorted(unsure):
+            variants: dict[int, Witness] = {}
+            for witness, length in self._told(group, dim, number):
+                variants[length] = min(witness, variants.get(length, witness))
+            first = min(variants, key=variants.__getitem__)
+            self.lengths[group, dim][number] = first
+            shown = NOT_KNOWN if self.axis(dim) is None else number
+            self.clashes.append(LengthClash(group, dim, shown, variants))
+
+    def _survey_values(self) -> None:
+        axes: dict[int, tuple[int, ...]] = {}  # by form, of which equal ones are one object
+        for record in self.gathered.records():
+            for form, shape, piece in record.loaded():
+                if form.path in self.left_out:
+                    continue
+                own = axes.get(id(form))
+                if own is None:
+                    own = axes[id(form)] = self.own_axes(form)
+                place = _along(record.numbers, own)
+                assert form.dtype is not None
+                known = self.values.setdefault(form.path, {}).get(place)
+                if known is None:
+                    self.values[form.path][place] = Values(record, form.dtype, shape, piece)
+                elif (known.dtype, known.shape, known.piece) != (form.dtype, shape, piece):
+                    self.rivals.append((form.path, known, Values(record, form.dtype, shape, piece)))
+
+
+def _classes(gathered: SchemaAccumulator) -> list[Alike]:
+    concat = {dim for dim, operation in gathered.operations.items() if operation == "concat"}
+    constant: dict[int, list[int]] = {}  # by form: which of its loaded values are not joined
+    firsts: dict[tuple[int, ...], InputRecord] = {}
+    numbers: dict[tuple[int, ...], list[Sequence[int]]] = {}
+    for record in gathered.records():
+        # equal ones are one object
+        places = constant.get(id(record.form))
+        if places is None:
+            loaded = [form for form in record.form if form.dtype is not None]
+            places = [place for place, form in enumerate(loaded) if concat.isdisjoint(form.dims)]
+            constant[id(record.form)] = places
+        key = (id(record.form), id(record.shapes), *(id(record.values[place]) for place in places))
+        firsts.setdefault(key, record)
+        numbers.setdefault(key, []).append(record.numbers)
+    width = len(gathered.operations)
+    return [
+        Alike(first, np.array(numbers[key], np.int64).reshape(len(numbers[key]), width), _constants(first, concat))
+        for key, first in firsts.items()
+    ]
+
+
+def _constants(record: InputRecord, concat: set[str]) -> dict[str, Values]:
+    return {
+        form.path: Values(record, form.dtype, shape, piece)
+        for form, shape, piece in record.loaded()
+        if form.dtype is not None and concat.isdisjoint(form.dims)
+    }
+
+
+def _along(numbers: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """``numbers`` along some axes, -1 for the others; the same object where all count."""
+    if len(axes) == len(numbers):
+        return numbers
+    return tuple(number if axis in axes else -1 for axis, number in enumerate(numbers))
