@@ -27,6 +27,7 @@ ORDER = (
     "parsers",
     "writers",
     "datasets",
+    *("parallel", "registry", "xarray"),  # modules that re-export names where users of VirtualiZarr look for them
     "testing",
     "transforms",
     "cli",

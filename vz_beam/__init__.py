@@ -6,6 +6,7 @@ Names are loaded when they are first used: ``import vz_beam`` loads neither Beam
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -88,12 +89,14 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
 def _offer_accessors() -> None:
     """Give datasets and trees of xarray ``vz``, where xarray is loaded, without loading what is behind it."""
     xarray = sys.modules.get("xarray")
-    for kind, register, accessor in (
-        ("Dataset", "register_dataset_accessor", "VirtualDatasetAccessor"),
-        ("DataTree", "register_datatree_accessor", "VirtualDataTreeAccessor"),
+    for kind, name, register, accessor in (
+        ("Dataset", "vz", "register_dataset_accessor", "VirtualDatasetAccessor"),
+        ("DataTree", "vz", "register_datatree_accessor", "VirtualDataTreeAccessor"),
+        ("Dataset", "virtualize", "register_dataset_accessor", "deprecated_dataset_accessor"),
+        ("DataTree", "virtualize", "register_datatree_accessor", "deprecated_datatree_accessor"),
     ):
-        if hasattr(xarray, register) and not hasattr(getattr(xarray, kind), "vz"):
-            getattr(xarray, register)("vz")(partial(_accessor, accessor))
+        if hasattr(xarray, register) and not hasattr(getattr(xarray, kind), name):
+            getattr(xarray, register)(name)(partial(_accessor, accessor))
 
 
 def _accessor(name: str, data: Any) -> Any:
@@ -102,7 +105,9 @@ def _accessor(name: str, data: Any) -> Any:
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'vz_beam' has no attribute {name!r}")
+        if name.startswith("_") or importlib.util.find_spec(f"vz_beam.{name}") is None:
+            raise AttributeError(f"module 'vz_beam' has no attribute {name!r}")
+        return importlib.import_module(f"vz_beam.{name}")
     _offer_accessors()
     value = getattr(importlib.import_module(f"vz_beam.{_HOMES[name]}"), name)
     globals()[name] = value

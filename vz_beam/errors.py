@@ -10,7 +10,8 @@ VzBeamError
 ├── FormatError           bytes that are not what their format promises
 │   └── TruncatedFileError
 ├── UnsupportedError      right bytes that references cannot express
-│   └── UnsupportedGridError  a chunk grid that is not regular (also a NotImplementedError)
+│   ├── UnsupportedGridError  a chunk grid that is not regular (also a NotImplementedError)
+│   └── ReadOnlyStoreError    a store that cannot be written (also a NotImplementedError)
 ├── ManifestError         an operation that a manifest array cannot do (also a ValueError)
 │   ├── ManifestTypeError an argument of a wrong type (also a TypeError)
 │   └── NeedsValuesError  one that would read data (also a NotImplementedError and a TypeError)
@@ -68,6 +69,10 @@ class UnsupportedError(VzBeamError):
 
 class UnsupportedGridError(UnsupportedError, NotImplementedError):
     """A chunk grid other than the regular one."""
+
+
+class ReadOnlyStoreError(UnsupportedError, NotImplementedError):
+    """Something to be written to, or deleted from, a store of references."""
 
 
 class ManifestError(VzBeamError, ValueError):

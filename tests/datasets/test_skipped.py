@@ -125,9 +125,7 @@ def test_variables_of_a_group_are_dropped_by_name_or_path(name: str, mixed: str)
 def test_a_path_of_another_group_drops_nothing_here(mixed: str) -> None:
     with pytest.raises(UnsupportedError, match=r"\* ragged:"):
         vz_beam.open_virtual_dataset(mixed, drop_variables=["links", "pairs", "below/ragged"])
-    assert "good" in vz_beam.open_virtual_dataset(
-        mixed, group="below", drop_variables=["good/ragged", "ragged", "other/good"]
-    )
+    assert "good" in vz_beam.open_virtual_dataset(mixed, group="below", drop_variables=["pairs", "ragged", "/t"])
 
 
 def test_paths_of_skipped_variables_are_from_the_group_that_is_opened(mixed: str) -> None:

@@ -53,8 +53,8 @@ def test_entries_come_back_as_they_were_given() -> None:
 
 
 def test_a_scalar_has_one_chunk_named_c() -> None:
-    manifest = ChunkManifest.single((), "a", 5, 6)
-    assert manifest.dict() == {"c": {"path": "a", "offset": 5, "length": 6}}
+    manifest = ChunkManifest.single((), "s3://b/a", 5, 6)
+    assert manifest.dict() == {"c": {"path": "s3://b/a", "offset": 5, "length": 6}}
     assert ChunkManifest(manifest.dict(), shape=()) == manifest
 
 
@@ -62,7 +62,7 @@ def test_missing_chunks_stay_missing_when_paths_change() -> None:
     renamed = ChunkManifest(ENTRIES, shape=(2, 3)).rename_paths(lambda url: url.replace("s3://b", "file:///c"))
     assert renamed["0.0"].path == "file:///c/a"
     assert renamed.nrefs == 2
-    assert ChunkManifest(ENTRIES, shape=(2, 3)).rename_paths("x").locations == ("x",)
+    assert ChunkManifest(ENTRIES, shape=(2, 3)).rename_paths("/x").locations == ("file:///x",)
 
 
 def test_equality_does_not_depend_on_the_order_of_locations() -> None:
@@ -81,11 +81,11 @@ def test_an_empty_manifest_costs_nothing() -> None:
 
 
 def test_arrays_of_paths_are_stored_once_a_path() -> None:
-    paths = np.array([["a", "a"], ["", "b"]], dtype=np.dtypes.StringDType())
+    paths = np.array([["s3://b/a", "s3://b/a"], ["", "/b"]], dtype=np.dtypes.StringDType())
     manifest = ChunkManifest.from_arrays(
         paths=paths, offsets=np.arange(4, dtype=np.uint64).reshape(2, 2), lengths=np.full((2, 2), 9, np.uint64)
     )
-    assert manifest.locations == ("a", "b")
+    assert manifest.locations == ("s3://b/a", "file:///b")
     assert manifest.location_ids.tolist() == [[0, 0], [MISSING, 1]]
     assert manifest.offsets.tolist() == [[0, 1], [0, 3]]
 
@@ -95,8 +95,8 @@ def test_arrays_of_paths_are_stored_once_a_path() -> None:
     [
         ({"0.x": ENTRIES["0.0"]}, None, "whole numbers"),
         ({"0.5": ENTRIES["0.0"]}, (1, 2), "outside"),
-        ({"0": {"path": "a"}}, (1,), "needs path"),
-        ({"0": {"path": "a", "offset": -1, "length": 1}}, (1,), "negative"),
+        ({"0": {"path": "a"}}, (1,), "must be of the form"),
+        ({"0": {"path": "a", "offset": -1, "length": 1}}, (1,), "must be a positive"),
         ({}, None, "neither"),
     ],
 )
@@ -107,9 +107,9 @@ def test_entries_that_cannot_be_are_refused(entries: dict, shape: object, word: 
 
 def test_a_manifest_is_walked_like_a_dict_without_its_missing_chunks() -> None:
     manifest = ChunkManifest({**ENTRIES, "1.0": {"path": "", "offset": 0, "length": 2, "data": b"xy"}}, shape=(2, 3))
-    assert list(manifest) == manifest.keys() == ["0.0", "1.0", "1.1"]
-    assert manifest.values() == [manifest[key] for key in manifest]
-    assert manifest.items() == list(zip(manifest.keys(), manifest.values(), strict=True))
+    assert list(manifest) == list(manifest.keys()) == ["0.0", "1.0", "1.1"]
+    assert list(manifest.values()) == [manifest[key] for key in manifest]
+    assert list(manifest.items()) == list(zip(manifest.keys(), manifest.values(), strict=True))
     assert dict(manifest.iter_refs())[1, 0] == ChunkEntry("", 0, 2, b"xy")
     assert list(manifest.iter_nonempty_paths()) == ["s3://b/a", "s3://b/b"]
     assert manifest["1.1"]["path"] == manifest["1.1"].path == manifest["1.1"][0] == "s3://b/b"
@@ -122,7 +122,7 @@ def test_a_manifest_is_walked_like_a_dict_without_its_missing_chunks() -> None:
     huge = ChunkManifest.empty((10**6, 10**6))
     assert not list(huge.iter_refs())
     assert not huge.keys()
-    assert ChunkManifest.single((), "a", 1, 2).items() == [("c", ChunkEntry("a", 1, 2))]
+    assert dict(ChunkManifest.single((), "a", 1, 2).items()) == {"c": ChunkEntry("a", 1, 2)}
 
 
 def test_manifests_of_other_grids_are_unequal_and_have_no_common_elements() -> None:
@@ -141,7 +141,7 @@ def test_entries_are_checked_and_paths_become_urls() -> None:
     assert made(offset=np.int64(3), inlined_data=b"x") == {"path": "s3://b/a", "offset": 3, "length": 2, "data": b"x"}
     with pytest.raises(ValueError, match="fs_root"):
         made("a.nc")
-    with pytest.raises(ValueError, match="length is -1"):
+    with pytest.raises(ValueError, match="length must be a positive integer"):
         made(length=-1)
     with pytest.raises(TypeError, match=r"offset is 1\.5"):
         made(offset=1.5)
@@ -149,19 +149,23 @@ def test_entries_are_checked_and_paths_become_urls() -> None:
 
 def test_columns_of_wrong_types_are_type_errors() -> None:
     numbers = np.zeros(1, np.uint64)
-    with pytest.raises(TypeError, match="numpy arrays"):
+    paths = np.array(["s3://b/a"], np.dtypes.StringDType())
+    with pytest.raises(TypeError, match="numpy array"):
         ChunkManifest.from_arrays(paths=["a"], offsets=numbers, lengths=numbers)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="differ"):
-        ChunkManifest.from_arrays(paths=np.array(["a", "b"]), offsets=numbers, lengths=numbers)
-    with pytest.raises(ValueError, match="integers"):
-        ChunkManifest.from_arrays(paths=np.array(["a"]), offsets=numbers.astype("f8"), lengths=numbers)
+    with pytest.raises(ValueError, match="must be consistent"):
+        ChunkManifest.from_arrays(paths=paths.repeat(2), offsets=numbers, lengths=numbers)
+    for dtype in ("f8", "i8"):
+        with pytest.raises(ValueError, match="unsigned integer"):
+            ChunkManifest.from_arrays(paths=paths, offsets=numbers.astype(dtype), lengths=numbers)
+    with pytest.raises(ValueError, match="variable-length string"):
+        ChunkManifest.from_arrays(paths=np.array(["s3://b/a"]), offsets=numbers, lengths=numbers)
 
 
 def test_paths_that_alternate_are_stored_once_each() -> None:
-    paths = np.array(["b", "a", "", "b", "a", "", "b"], dtype=np.dtypes.StringDType())
+    paths = np.array(["/b", "/a", "", "/b", "/a", "", "/b"], dtype=np.dtypes.StringDType())
     numbers = np.arange(7, dtype=np.uint64)
     manifest = ChunkManifest.from_arrays(paths=paths, offsets=numbers, lengths=numbers)
-    assert manifest.locations == ("b", "a")
+    assert manifest.locations == ("file:///b", "file:///a")
     assert manifest.location_ids.tolist() == [0, 1, MISSING, 0, 1, MISSING, 0]
 
 

@@ -13,7 +13,7 @@ from vz_beam.codecs.decoding import decoding_of
 from vz_beam.combine.attributes import MEANING
 from vz_beam.combine.canonical import canonical_text, is_cftime
 from vz_beam.errors import CombineError
-from vz_beam.manifests import reindexing  # noqa: F401  # xarray reindexes virtual arrays by it from then on
+from vz_beam.manifests import loading, reindexing  # noqa: F401  # xarray asks them about virtual arrays from then on
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes
 from vz_beam.patterns.index import Index

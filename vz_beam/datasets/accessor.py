@@ -17,7 +17,11 @@ from vz_beam.combine.placing import place, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import nodes_of, schema_of, virtual_array
 from vz_beam.combine.skipped import skipped_in
+from vz_beam.datasets.changed_arrays import Data, changed_arrays
+from vz_beam.datasets.rechunking import rechunked_variables
 from vz_beam.errors import InputError
+from vz_beam.manifests.array import ManifestArray
+from vz_beam.manifests.chunk_manifest import check_new_paths
 from vz_beam.patterns.index import Index
 from vz_beam.writers.dataset_references import kerchunk_dict
 from vz_beam.writers.writer import find_writer, write_store
@@ -80,6 +84,7 @@ class _VirtualAccessor:
             raise InputError(f"format {format!r} is not one of 'dict', 'json', 'parquet'")
         if format != "dict" and filepath is None:
             raise InputError(f"format {format!r} needs a filepath to write to")
+        self._warn_unless_virtual()
         layout, fragments = self._references(record_size)
         if format == "dict":
             return kerchunk_dict(layout, fragments)
@@ -87,6 +92,11 @@ class _VirtualAccessor:
         writer = find_writer(str(filepath), f"kerchunk-{format}")
         write_store(writer, filepath, layout, _shards(layout, fragments), mode=mode, storage_options=storage_options)
         return None
+
+    def _warn_unless_virtual(self) -> None:
+        variables = [v for _, node in nodes_of(self._data) for v in node.variables.values()]
+        if variables and all(virtual_array(variable) is None for variable in variables):
+            warnings.warn("none of the variables is virtual: all values are written into the references", stacklevel=3)
 
     def _references(self, record_size: int) -> tuple[Layout, dict[str, Fragment]]:
         index = Index(())
@@ -102,8 +112,30 @@ class VirtualDatasetAccessor(_VirtualAccessor):
         self._data: xr.Dataset = dataset
 
     def rename_paths(self, new: str | Callable[[str], str]) -> xr.Dataset:
-        """The same data with references into other files: one URL for all, or a function of each distinct URL."""
+        """The same data with references into other files: one URL for all, or a function of each distinct URL.
+
+        Raises:
+            TypeError: neither a URL nor a function.
+            ManifestError: a relative path.
+        """
+        check_new_paths(new)
         return _renamed(self._data, new)
+
+    def rechunk(self, chunks: Mapping[Any, int]) -> xr.Dataset:
+        """The same data in chunks of other lengths, made of the same bytes: nothing is read or copied.
+
+        Uncompressed chunks can be cut, and joined where they lie one after the other in one file; see
+        :func:`vz_beam.manifests.rechunked`. Variables that have none of the dimensions stay as they are, and so do
+        loaded ones.
+
+        Args:
+            chunks: elements of a chunk by dimension, such as ``{"time": 1}``.
+
+        Raises:
+            InputError: a dimension that no variable has, or a length below 1.
+            ManifestError: chunks that the bytes do not allow; every such variable is named, with why.
+        """
+        return rechunked_variables(self._data, chunks)
 
 
 class VirtualDataTreeAccessor(_VirtualAccessor):
@@ -114,32 +146,51 @@ class VirtualDataTreeAccessor(_VirtualAccessor):
 
     def rename_paths(self, new: str | Callable[[str], str]) -> xr.DataTree:
         """As for a dataset, in every node."""
-        nodes = {f"/{path}": _renamed(node, new) for path, node in nodes_of(self._data)}
-        return xr.DataTree.from_dict(nodes, name=self._data.name)
+        check_new_paths(new)
+        return _renamed(self._data, new)
+
+    def rechunk(self, chunks: Mapping[Any, int]) -> xr.DataTree:
+        """As for a dataset, in every node; a dimension must be one of some node."""
+        return rechunked_variables(self._data, chunks)
+
+
+def deprecated_dataset_accessor(dataset: xr.Dataset) -> VirtualDatasetAccessor:
+    """``ds.virtualize``, as VirtualiZarr's users had it before ``ds.vz``."""
+    _warn_of_old_name()
+    return VirtualDatasetAccessor(dataset)
+
+
+def deprecated_datatree_accessor(tree: xr.DataTree) -> VirtualDataTreeAccessor:
+    """``tree.virtualize``; see :func:`deprecated_dataset_accessor`."""
+    _warn_of_old_name()
+    return VirtualDataTreeAccessor(tree)
+
+
+def _warn_of_old_name() -> None:
+    warnings.warn("the accessor `virtualize` is called `vz`: use `.vz`", DeprecationWarning, stacklevel=4)
 
 
 def register_accessors() -> None:
-    """Make ``ds.vz`` and ``tree.vz`` ours, also where VirtualiZarr, which has the same name for its own, came later."""
-    for kind, accessor, register in (
-        (xr.Dataset, VirtualDatasetAccessor, xr.register_dataset_accessor),
-        (xr.DataTree, VirtualDataTreeAccessor, xr.register_datatree_accessor),
+    """Make ``ds.vz`` and ``tree.vz`` ours, also where VirtualiZarr, whose accessors have these names, came later."""
+    for kind, name, accessor, register in (
+        (xr.Dataset, "vz", VirtualDatasetAccessor, xr.register_dataset_accessor),
+        (xr.DataTree, "vz", VirtualDataTreeAccessor, xr.register_datatree_accessor),
+        (xr.Dataset, "virtualize", deprecated_dataset_accessor, xr.register_dataset_accessor),
+        (xr.DataTree, "virtualize", deprecated_datatree_accessor, xr.register_datatree_accessor),
     ):
-        if getattr(kind, "vz", None) is not accessor:
+        if getattr(kind, name, None) is not accessor:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                register("vz")(accessor)  # type: ignore[no-untyped-call]
+                register(name)(accessor)  # type: ignore[no-untyped-call]
 
 
 register_accessors()
 
 
-def _renamed(dataset: xr.Dataset, new: str | Callable[[str], str]) -> xr.Dataset:
-    renamed = dataset.copy(deep=False)
-    for name, variable in dataset.variables.items():
-        array = virtual_array(variable)
-        if array is not None:
-            renamed[name] = xr.Variable(variable.dims, array.rename_paths(new), variable.attrs, variable.encoding)
-    return renamed
+def _renamed(data: Data, new: str | Callable[[str], str]) -> Data:
+    return changed_arrays(
+        data, lambda _, __, array: array.rename_paths(new) if isinstance(array, ManifestArray) else array
+    )
 
 
 def _shards(layout: Layout, fragments: Mapping[str, Fragment]) -> dict[ShardKey, Fragment]:

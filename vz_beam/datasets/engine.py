@@ -21,7 +21,7 @@ from zarr.errors import UnstableSpecificationWarning, ZarrUserWarning
 
 from vz_beam.combine.skipped import SKIPPED_KEY
 from vz_beam.datasets.opening import OpenedGroup, StorageOptions, names_of, opened_file
-from vz_beam.errors import UnsupportedError
+from vz_beam.errors import ManifestError, UnsupportedError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.storage.array_values import read_values
@@ -140,7 +140,10 @@ def _dataset(
         known = read_values(scales, opened.open_location)
     for name, array in arrays.items():
         dims = array.metadata.dimension_names
-        assert dims is not None, f"the parser gave {name!r} no dimension names"
+        if dims is None:
+            if array.ndim:
+                raise ManifestError(f"{opened.url}: the parser gave {name!r} no dimension names")
+            dims = ()
         chunks = array.metadata.chunk_shape
         encoding: dict[str, Any] = {"chunks": chunks, "preferred_chunks": dict(zip(dims, chunks, strict=True))}
         encoding["source"] = opened.url

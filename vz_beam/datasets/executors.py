@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 from vz_beam.errors import InputError
@@ -41,6 +41,10 @@ def executor_class(parallel: Any) -> type[Executor]:
 class SerialExecutor(Executor):
     """One after the other in this thread, each when it is asked for."""
 
+    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
+        """What ``fn`` gives, which is known at once."""
+        return _done(lambda: fn(*args, **kwargs))
+
     def map(self, fn: Callable[..., _T], *iterables: Iterable[Any], **_: Any) -> Iterator[_T]:
         """What ``fn`` gives for each."""
         return map(fn, *iterables)
@@ -49,10 +53,24 @@ class SerialExecutor(Executor):
 class DaskExecutor(Executor):
     """By the scheduler that dask is set to: its threads, unless there is a client or a configuration."""
 
+    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
+        """What ``fn`` gives, computed alone and at once: many are better given to :meth:`map`."""
+        return _done(lambda: next(self.map(lambda _: fn(*args, **kwargs), [None])))
+
     def map(self, fn: Callable[..., _T], *iterables: Iterable[Any], **_: Any) -> Iterator[_T]:
-        """What ``fn`` gives for each, computed together."""
+        """What ``fn`` gives for each, computed together; as many as the shortest of ``iterables`` has."""
         from dask.base import compute  # optional
         from dask.delayed import delayed
 
-        tasks = [delayed(fn, pure=False)(*arguments) for arguments in zip(*iterables, strict=True)]
+        tasks = [delayed(fn, pure=False)(*arguments) for arguments in zip(*iterables, strict=False)]
         return iter(compute(*tasks))  # type: ignore[no-untyped-call]
+
+
+def _done(call: Callable[[], _T]) -> Future[_T]:
+    """A future that holds what ``call`` gave or raised."""
+    future: Future[_T] = Future()
+    try:
+        future.set_result(call())
+    except Exception as error:  # raised by whoever asks for the result
+        future.set_exception(error)
+    return future

@@ -40,6 +40,7 @@ def open_virtual_dataset(
     group: str | None = None,
     storage_options: StorageOptions | None = None,
     unsupported: str | None = None,
+    unknown_names: str = "raise",
 ) -> xr.Dataset:
     """A dataset of one group of the file at ``url``, whose variables are references.
 
@@ -56,6 +57,9 @@ def open_virtual_dataset(
         unsupported: what to do with variables that references cannot express: ``"raise"`` one error that names all of
             them, or ``"skip"`` them and list them in ``ds.vz.skipped``; ``None`` is as the parser says, which raises
             unless told otherwise. Only variables of the group count.
+        unknown_names: what to do with names in ``drop_variables`` that the file does not have: ``"raise"`` an error, as
+            VirtualiZarr does, or ``"ignore"`` them, as in archives of which some files have a variable. What was
+            skipped, and what lies in another group, is known.
 
     Raises:
         SourceNotFoundError: no file at ``url``.
@@ -63,18 +67,10 @@ def open_virtual_dataset(
         UnsupportedError: variables that references cannot express; all of them are named.
         InputError: names that the file does not have.
     """
+    check_choice("unknown_names", unknown_names, ("raise", "ignore"))
     with opened_file(url, registry, parser, group, storage_options, unsupported) as opened:
-        drop = names_of(drop_variables) or []
-        here = [path for path in opened.skipped if "/" not in path]
-        return virtual_dataset(
-            opened.node,
-            opened.open_location,
-            url=opened.url,
-            drop_variables=opened.names_at("", drop),
-            loadable_variables=names_of(loadable_variables),
-            decode_times=decode_times,
-            skipped=opened.left_out(here, drop),
-        )
+        drop = opened.known(names_of(drop_variables) or [], unknown_names, below=False)
+        return _dataset(opened, drop, names_of(loadable_variables), decode_times)
 
 
 def open_virtual_datatree(
@@ -88,29 +84,30 @@ def open_virtual_datatree(
     group: str | None = None,
     storage_options: StorageOptions | None = None,
     unsupported: str | None = None,
+    unknown_names: str = "raise",
 ) -> xr.DataTree:
     """All groups of the file at ``url`` as a tree; arguments and errors as in :func:`open_virtual_dataset`.
 
     ``drop_variables`` and ``loadable_variables`` are names or paths (``"forecast/air"``), and count in every group.
     """
+    check_choice("unknown_names", unknown_names, ("raise", "ignore"))
     with opened_file(url, registry, parser, group, storage_options, unsupported) as opened:
-        drop, loadable = names_of(drop_variables) or [], names_of(loadable_variables)
-        skipped = opened.left_out(opened.skipped, drop)
-        tree = {}
-        for path, part in opened.node.walk():
-            load = None
-            if loadable is not None:
-                load = [name for name in opened.names_at(path, loadable) if name in part.arrays]
-            tree[f"/{path}"] = virtual_dataset(
-                part,
-                opened.open_location,
-                url=opened.url,
-                drop_variables=opened.names_at(path, drop),
-                loadable_variables=load,
-                decode_times=decode_times,
-                skipped={_last(name): reason for name, reason in skipped.items() if _parent(name) == path},
-            )
-        return xr.DataTree.from_dict(tree)
+        drop = opened.known(names_of(drop_variables) or [], unknown_names, below=True)
+        return _tree(opened, drop, names_of(loadable_variables), decode_times)
+
+
+def dataset_of_store(
+    store: ManifestStore, group: str, loadable_variables: Iterable[str] | str | None, decode_times: bool | None
+) -> xr.Dataset:
+    """One group of a store as a dataset; see :meth:`ManifestStore.to_virtual_dataset`."""
+    return _dataset(_opened_in(store, group), [], names_of(loadable_variables), decode_times)
+
+
+def tree_of_store(
+    store: ManifestStore, group: str, loadable_variables: Iterable[str] | str | None, decode_times: bool | None
+) -> xr.DataTree:
+    """A group of a store and all below it; see :meth:`ManifestStore.to_virtual_datatree`."""
+    return _tree(_opened_in(store, group), [], names_of(loadable_variables), decode_times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,8 @@ class OpenedGroup:
     """A group of an open file.
 
     Args:
-        url: of the file.
+        url: of the file; ``None`` where a store is not known to be of one.
+        root: what the parser gave.
         path: of the group in the file, ``""`` for the root.
         node: the group.
         skipped: reasons by path from the group, of what references cannot express.
@@ -126,7 +124,8 @@ class OpenedGroup:
         open_location: gives the byte source of a URL.
     """
 
-    url: str
+    url: str | None
+    root: ManifestGroup
     path: str
     node: ManifestGroup
     skipped: Mapping[str, str]
@@ -139,6 +138,34 @@ class OpenedGroup:
         stripped = (name.strip("/") for name in names)
         return [_last(name) for name in stripped if _parent(name) in places]
 
+    def known(self, names: Sequence[str], unknown: str, below: bool) -> Sequence[str]:
+        """The names themselves, if each is that of a variable here, or also in the groups ``below``.
+
+        What was skipped counts, and so does a path from the root of the file to anywhere in it.
+
+        Raises:
+            InputError: names that are none of those, unless ``unknown`` says to ignore them.
+        """
+        if not names or unknown == "ignore":
+            return names
+        here = {*_variable_paths(self.node), *self.skipped}
+        here = here if below else {path for path in here if "/" not in path}
+        groups = {_parent(path) for path in here}
+        everywhere = {*_variable_paths(self.root), *self.root.skipped}
+        lacking = [
+            name
+            for name in names
+            if name.strip("/") not in everywhere
+            and not any(join_path(path, last) in here for path in groups for last in self.names_at(path, [name]))
+        ]
+        if lacking:
+            raise InputError(
+                f"{self.url}: drop_variables names {lacking}, which cannot be found in this file; the variables are "
+                f"{sorted(here)}. Way out: correct the names, or pass over those that a file lacks "
+                '(unknown_names="ignore")'
+            )
+        return names
+
     def left_out(self, paths: Iterable[str], drop: Sequence[str]) -> dict[str, str]:
         """Reasons by path of those ``paths`` that are not dropped anyway.
 
@@ -147,8 +174,58 @@ class OpenedGroup:
         """
         kept = {p: self.skipped[p] for p in paths if _last(p) not in self.names_at(_parent(p), drop)}
         if kept and self.refuses:
-            raise unsupported_variables(self.url, {join_path(self.path, path): why for path, why in kept.items()})
+            raise unsupported_variables(
+                self.url or "this store", {join_path(self.path, path): why for path, why in kept.items()}
+            )
         return kept
+
+
+def _dataset(
+    opened: OpenedGroup, drop: Sequence[str], loadable: Sequence[str] | None, decode_times: bool | None
+) -> xr.Dataset:
+    return virtual_dataset(
+        opened.node,
+        opened.open_location,
+        url=opened.url,
+        drop_variables=opened.names_at("", drop),
+        loadable_variables=loadable,
+        decode_times=decode_times,
+        skipped=opened.left_out([path for path in opened.skipped if "/" not in path], drop),
+    )
+
+
+def _tree(
+    opened: OpenedGroup, drop: Sequence[str], loadable: Sequence[str] | None, decode_times: bool | None
+) -> xr.DataTree:
+    skipped = opened.left_out(opened.skipped, drop)
+    tree = {}
+    for path, part in opened.node.walk():
+        load = None
+        if loadable is not None:
+            load = [name for name in opened.names_at(path, loadable) if name in part.arrays]
+        tree[f"/{path}"] = virtual_dataset(
+            part,
+            opened.open_location,
+            url=opened.url,
+            drop_variables=opened.names_at(path, drop),
+            loadable_variables=load,
+            decode_times=decode_times,
+            skipped={_last(name): reason for name, reason in skipped.items() if _parent(name) == path},
+        )
+    return xr.DataTree.from_dict(tree)
+
+
+def _opened_in(store: ManifestStore, group: str) -> OpenedGroup:
+    path = group.strip("/")
+    register_accessors()
+    node = _subgroup(store.group, path, "this store")
+    return OpenedGroup(None, store.group, path, node, _skipped_below(store.group, path), False, store.source_of)
+
+
+def _skipped_below(root: ManifestGroup, path: str) -> dict[str, str]:
+    """Reasons by path from the group at ``path``."""
+    prefix = f"{path}/" if path else ""
+    return {p.removeprefix(prefix): why for p, why in root.skipped.items() if p.startswith(prefix)}
 
 
 @contextmanager
@@ -182,10 +259,9 @@ def opened_file(
             parser = find_parser(source)
         root = _parse(parser, source, registry, storage_options)
         path = (group or "").strip("/")
-        prefix = f"{path}/" if path else ""
-        skipped = {p.removeprefix(prefix): why for p, why in root.skipped.items() if p.startswith(prefix)}
+        skipped = _skipped_below(root, path)
         node = _subgroup(root, path, source.url)
-        yield OpenedGroup(source.url, path, node, skipped, is_refused(parser, unsupported), open_location)
+        yield OpenedGroup(source.url, root, path, node, skipped, is_refused(parser, unsupported), open_location)
     finally:
         source.close()
         for opened in sources.values():
@@ -203,8 +279,18 @@ def check_unsupported(unsupported: str | None) -> None:
     Raises:
         InputError: another value.
     """
-    if unsupported not in (None, "raise", "skip"):
-        raise InputError(f'unsupported={unsupported!r}: it is "raise" or "skip"')
+    if unsupported is not None:
+        check_choice("unsupported", unsupported, ("raise", "skip"))
+
+
+def check_choice(word: str, value: str, choices: Sequence[str]) -> None:
+    """Refuses a value that is none of the choices.
+
+    Raises:
+        InputError: another value.
+    """
+    if value not in choices:
+        raise InputError(f"{word}={value!r}: it is " + " or ".join(f'"{choice}"' for choice in choices))
 
 
 def _parse(parser: Any, source: ByteSource, registry: Any, storage_options: StorageOptions | None) -> ManifestGroup:
@@ -238,6 +324,11 @@ def _subgroup(root: ManifestGroup, path: str, url: str) -> ManifestGroup:
             raise InputError(f"{url} has no group {path!r}; its groups are {known or 'none but the root'}")
         node = node.groups[name]
     return node
+
+
+def _variable_paths(group: ManifestGroup) -> Iterator[str]:
+    for path, node in group.walk():
+        yield from (join_path(path, name) for name in node.arrays)
 
 
 def _last(path: str) -> str:

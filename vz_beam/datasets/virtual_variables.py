@@ -12,7 +12,7 @@ from xarray.indexes import PandasIndex
 
 from vz_beam.combine.schema import virtual_array
 from vz_beam.combine.skipped import SKIPPED_KEY
-from vz_beam.errors import InputError
+from vz_beam.errors import InputError, ManifestError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.storage.array_values import read_values
@@ -23,7 +23,7 @@ def virtual_dataset(
     group: ManifestGroup,
     open_location: Callable[[str], ByteSource],
     *,
-    url: str,
+    url: str | None,
     drop_variables: Iterable[str] = (),
     loadable_variables: Iterable[str] | None = None,
     decode_times: bool | None = None,
@@ -34,7 +34,7 @@ def virtual_dataset(
     Args:
         group: of a parser; its subgroups are not looked at.
         open_location: gives the byte source of a URL, for the variables that are loaded.
-        url: of the file, for messages and as ``encoding["source"]``.
+        url: of the file, for messages and as ``encoding["source"]``; ``None`` where it is not known.
         drop_variables: names to leave out.
         loadable_variables: names to load; ``None`` loads one-dimensional dimension coordinates.
         decode_times: as in :func:`xarray.open_dataset`, for the loaded variables.
@@ -42,6 +42,7 @@ def virtual_dataset(
 
     Raises:
         InputError: a name in ``loadable_variables`` that the group does not have.
+        ManifestError: an array with dimensions and no names for them.
     """
     dropped = set(drop_variables)
     arrays = {name: array for name, array in group.arrays.items() if name not in dropped}
@@ -53,8 +54,8 @@ def virtual_dataset(
         if unknown := [name for name in names if name not in variables and name not in dropped]:
             reasons = "".join(f" ({name!r} was skipped: {skipped[name]})" for name in unknown if name in skipped)
             raise InputError(
-                f"{url}: loadable_variables names {unknown}, and the file has {sorted(variables)}{reasons}: "
-                "correct the names"
+                f"{url or 'this store'}: loadable_variables names {unknown}, and the file has {sorted(variables)}"
+                f"{reasons}: correct the names"
             )
         names = [name for name in names if name in variables]
     values = read_values({name: arrays[name] for name in names}, open_location)
@@ -76,16 +77,18 @@ def virtual_dataset(
         coords=xr.Coordinates({name: variables[name] for name in variables if name in coordinates}, indexes=indexes),
         attrs=attributes,
     )
-    dataset.encoding["source"] = url
+    if url is not None:
+        dataset.encoding["source"] = url
     if skipped:
         dataset.encoding[SKIPPED_KEY] = dict(skipped)
     return dataset
 
 
 def _virtual_variable(name: str, array: ManifestArray) -> xr.Variable:
-    dims = array.metadata.dimension_names
-    assert dims is not None, f"the parser gave {name!r} no dimension names"
-    return xr.Variable(dims, array, dict(array.metadata.attributes))
+    try:
+        return array.to_virtual_variable()
+    except ManifestError as error:
+        raise ManifestError(f"{name!r}: {error}") from error
 
 
 def _named_coordinates(variable: xr.Variable, variables: Mapping[str, xr.Variable]) -> set[str]:

@@ -6,24 +6,22 @@ VirtualiZarr and vz_beam both call their accessor ``vz``. Whoever converts to ou
 from __future__ import annotations
 
 import sys
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from zarr.core.metadata.v3 import ArrayV3Metadata
 
 from vz_beam.datasets.accessor import register_accessors
+from vz_beam.datasets.changed_arrays import Data, changed_arrays
 from vz_beam.errors import InputError, UnsupportedError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_manifest import ChunkManifest
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.zarr_v3 import from_v3, to_v3
 
-_Data = TypeVar("_Data", xr.Dataset, xr.DataTree)
 
-
-def from_virtualizarr(data: _Data) -> _Data:
+def from_virtualizarr(data: Data) -> Data:
     """The same dataset or tree with arrays of ours for VirtualiZarr's; what is loaded stays.
 
     Takes some seconds for a million references, of which VirtualiZarr hands over one at a time.
@@ -32,10 +30,10 @@ def from_virtualizarr(data: _Data) -> _Data:
         FormatError: metadata that we do not understand.
     """
     register_accessors()
-    return _converted(data, lambda array: _array(array) if is_virtualizarr_array(array) else array)
+    return changed_arrays(data, lambda _, __, array: _array(array) if is_virtualizarr_array(array) else array)
 
 
-def to_virtualizarr(data: _Data) -> _Data:
+def to_virtualizarr(data: Data) -> Data:
     """The same dataset or tree with VirtualiZarr's arrays for ours; what is loaded stays.
 
     Raises:
@@ -43,7 +41,9 @@ def to_virtualizarr(data: _Data) -> _Data:
         UnsupportedError: inlined chunks, which VirtualiZarr takes from version 2.6.1 on.
     """
     theirs = _virtualizarr_manifests()
-    return _converted(data, lambda array: _their_array(theirs, array) if isinstance(array, ManifestArray) else array)
+    return changed_arrays(
+        data, lambda _, __, array: _their_array(theirs, array) if isinstance(array, ManifestArray) else array
+    )
 
 
 def group_from_virtualizarr(store: Any) -> ManifestGroup:
@@ -116,22 +116,6 @@ def _their_array(theirs: Any, array: ManifestArray) -> Any:
             "this version of VirtualiZarr takes no inlined chunks. Way out: install 2.6.1 or later, or drop those"
         ) from error
     return theirs.ManifestArray(metadata=ArrayV3Metadata.from_dict(to_v3(array.metadata)), chunkmanifest=converted)
-
-
-def _converted(data: _Data, convert: Any) -> _Data:
-    if isinstance(data, xr.DataTree):
-        nodes = {node.path: _converted(node.to_dataset(inherit=False), convert) for node in data.subtree}
-        return xr.DataTree.from_dict(nodes, name=data.name)
-    variables = {name: _variable(variable, convert) for name, variable in data.variables.items()}
-    changed = {name: variable for name, variable in variables.items() if variable is not data.variables[name]}
-    return data.assign(changed)
-
-
-def _variable(variable: xr.Variable, convert: Any) -> xr.Variable:
-    array = convert(variable._data)
-    if array is variable._data:
-        return variable
-    return xr.Variable(variable.dims, array, variable.attrs, variable.encoding)
 
 
 def _virtualizarr_manifests() -> Any:

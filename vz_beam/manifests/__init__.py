@@ -1,7 +1,9 @@
 """What a virtual array is: chunk grids, chunk manifests, manifest arrays and groups. No input or output.
 
-Names are loaded when they are first used, and with them how xarray reindexes virtual arrays: modules of this package
-that are imported by themselves load no xarray, which takes longer than to look at the first bytes of a file.
+``ManifestStore`` can be had from here because VirtualiZarr's users look for it here; it reads, and lies in ``storage``.
+
+Names are loaded when they are first used, and with them how xarray reindexes and loads virtual arrays: modules of this
+package that are imported by themselves load no xarray, which takes longer than to look at the first bytes of a file.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.manifests.metadata import ArrayMetadata, Codec
     from vz_beam.manifests.rechunking import rechunked
     from vz_beam.manifests.reindexing import reindex_array
+    from vz_beam.manifests.store import ManifestStore
 
 _HOMES = {
     "ArrayMetadata": "metadata",
@@ -28,6 +31,7 @@ _HOMES = {
     "Codec": "metadata",
     "ManifestArray": "array",
     "ManifestGroup": "group",
+    "ManifestStore": "store",
     "SubChunkIndexingError": "chunk_selection",
     "rechunked": "rechunking",
     "reindex_array": "reindexing",
@@ -41,6 +45,7 @@ __all__ = [
     "Codec",
     "ManifestArray",
     "ManifestGroup",
+    "ManifestStore",
     "SubChunkIndexingError",
     "rechunked",
     "reindex_array",
@@ -50,7 +55,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'vz_beam.manifests' has no attribute {name!r}")
-    importlib.import_module("vz_beam.manifests.reindexing")
+    for hook in ("reindexing", "loading"):
+        importlib.import_module(f"vz_beam.manifests.{hook}")
     value = getattr(importlib.import_module(f"vz_beam.manifests.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

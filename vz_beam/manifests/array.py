@@ -23,6 +23,7 @@ from vz_beam.manifests.zarr_v3 import from_v3
 
 if TYPE_CHECKING:
     import xarray as xr
+    from zarr.core.metadata.v3 import ArrayV3Metadata
 
 
 class ManifestArray(NDArrayOperatorsMixin):
@@ -42,7 +43,7 @@ class ManifestArray(NDArrayOperatorsMixin):
 
     def __init__(
         self,
-        metadata: ArrayMetadata | Mapping[str, Any],
+        metadata: ArrayMetadata | ArrayV3Metadata | Mapping[str, Any],
         chunkmanifest: ChunkManifest | Mapping[str, Mapping[str, Any]],
     ) -> None:
         self.metadata = metadata if isinstance(metadata, ArrayMetadata) else from_v3(metadata)

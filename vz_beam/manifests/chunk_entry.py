@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import ItemsView, Iterable, Mapping, ValuesView
 from typing import Any, NamedTuple
 
 from vz_beam.errors import ManifestError, ManifestTypeError
+
+_IS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+"""A scheme, of two characters at least: one is a drive of Windows."""
 
 
 class _Fields(NamedTuple):
@@ -19,19 +23,43 @@ class _Fields(NamedTuple):
 class ChunkEntry(_Fields):
     """One chunk's place: ``length`` bytes from ``offset`` of the file ``path``, or ``data`` itself.
 
-    A field is an attribute, and as in VirtualiZarr also an item: ``entry["path"]``.
+    A field is an attribute, and as in VirtualiZarr, where an entry is a dict, also an item: ``entry["path"]``. An entry
+    equals the dict of its fields. Only to iterate over it gives values, as a tuple does.
     """
 
     __slots__ = ()
 
     def __getitem__(self, field: Any) -> Any:
         if isinstance(field, str):
-            return self._asdict()[field]
+            return self.to_dict()[field]
         return super().__getitem__(field)
+
+    def __contains__(self, field: object) -> bool:
+        return field in self.to_dict() or super().__contains__(field)
+
+    def __eq__(self, other: object) -> bool:
+        return self.to_dict() == dict(other) if isinstance(other, Mapping) else super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = _Fields.__hash__
 
     def keys(self) -> list[str]:
         """The fields that are set."""
-        return list(self._fields if self.data is not None else self._fields[:3])
+        return list(self.to_dict())
+
+    def values(self) -> ValuesView[Any]:
+        """What the fields hold that are set."""
+        return self.to_dict().values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """Fields that are set, and what they hold."""
+        return self.to_dict().items()
+
+    def get(self, field: str, default: Any = None) -> Any:
+        """What a field holds, or ``default`` where it is not set."""
+        return self.to_dict().get(field, default)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are set, by name."""
@@ -57,7 +85,7 @@ class ChunkEntry(_Fields):
                 is no integer.
         """
         entry = {
-            "path": _as_url(path, fs_root) if inlined_data is None else path,
+            "path": path_as_url(path, fs_root) if inlined_data is None else path,
             "offset": _whole(offset, "offset"),
             "length": _whole(length, "length"),
         }
@@ -83,7 +111,7 @@ def chunk_index(key: str, separator: str = ".") -> tuple[int, ...]:
         return ()
     parts = key.split(separator)
     if not all(part.isdecimal() for part in parts):
-        raise ManifestError(f"chunk key {key!r} is not whole numbers joined by {separator!r}")
+        raise ManifestError(f"Invalid format for chunk key: {key!r} is not whole numbers joined by {separator!r}")
     return tuple(map(int, parts))
 
 
@@ -94,8 +122,11 @@ def entry_fields(key: str, entry: Mapping[str, Any] | ChunkEntry) -> tuple[str, 
         ManifestError: a field that lacks or cannot be.
     """
     fields = entry.to_dict() if isinstance(entry, ChunkEntry) else entry
-    if not {"path", "offset", "length"} <= fields.keys():
-        raise ManifestError(f"chunk {key!r} has the fields {sorted(fields)}, and needs path, offset and length")
+    if not isinstance(fields, Mapping) or fields.keys() - {"data"} != {"path", "offset", "length"}:
+        raise ManifestError(
+            f"Each chunk entry must be of the form dict(path=<str>, offset=<int>, length=<int>), with data=<bytes> "
+            f"where it is inlined, but that of chunk {key!r} is {fields!r}"
+        )
     where = f" of chunk {key!r}"
     data = fields.get("data")
     offset, length = _whole(fields["offset"], "offset", where), _whole(fields["length"], "length", where)
@@ -106,19 +137,32 @@ def _whole(number: Any, name: str, where: str = "") -> int:
     try:
         value = operator.index(number)
     except TypeError:
-        raise ManifestTypeError(f"{name}{where} is {number!r}, and must be an integer") from None
+        raise ManifestTypeError(
+            f"{name}{where} is {number!r}, and must be an integer, not of type {type(number)}"
+        ) from None
     if value < 0:
-        raise ManifestError(f"{name}{where} is {value}: it may not be negative")
+        raise ManifestError(f"{name}{where} must be a positive integer or 0, but it is {value}")
     return value
 
 
-def _as_url(path: str, root: str | None) -> str:
+def path_as_url(path: str, root: str | None = None) -> str:
+    """The URL of a file that is named by a URL, or by a path, which must be absolute unless there is a ``root``.
+
+    >>> path_as_url("/a b/f.nc"), path_as_url("f.nc", "s3://bucket/"), path_as_url("s3://bucket/f.nc")
+    ('file:///a b/f.nc', 's3://bucket/f.nc', 's3://bucket/f.nc')
+
+    Raises:
+        ManifestError: a relative path without a root.
+    """
     if not isinstance(path, str):
         raise ManifestTypeError(f"path must be a str, not a {type(path).__name__}")
-    if not path or "://" in path:
+    if not path or "://" in path or _IS_URL.match(path):
         return path
     if path.startswith("/"):
         return f"file://{path}"
     if root is None:
-        raise ManifestError(f"path {path!r} is relative: name the folder that it starts from (fs_root)")
-    return _as_url(f"{root.rstrip('/')}/{path.removeprefix('./')}", None)
+        raise ManifestError(
+            f"paths in the manifest must be absolute posix paths or URIs, but got {path!r}, and fs_root, the folder "
+            "that it starts from, was not specified"
+        )
+    return path_as_url(f"{root.rstrip('/')}/{path.removeprefix('./')}")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vz_beam.errors import ManifestError, ManifestTypeError
-from vz_beam.manifests.chunk_entry import ChunkEntry, chunk_index, chunk_key, entry_fields
+from vz_beam.errors import ManifestError
+from vz_beam.manifests.chunk_entry import ChunkEntry, chunk_index, chunk_key, entry_fields, path_as_url
+from vz_beam.manifests.path_columns import check_columns, factorize
 
 MISSING = -1
 """Location id of a chunk that is nowhere: it reads as the fill value."""
@@ -20,6 +21,9 @@ INLINED = -2
 
 class ChunkManifest:
     """The places of an array's chunks.
+
+    A mapping of chunk keys to entries, of the chunks that are not missing: ``len``, ``in``, ``keys()`` and iteration
+    leave the missing ones out. (VirtualiZarr counts those, and refuses to iterate.)
 
     ``location_ids`` int32[grid_shape] counts into ``locations``, or is ``MISSING`` or ``INLINED``;
     ``offsets`` uint64[grid_shape] and ``lengths`` uint32 or uint64[grid_shape] are bytes, 0 where there is no
@@ -55,9 +59,9 @@ class ChunkManifest:
         keys = [chunk_index(key, separator) for key in entries]
         if shape is None:
             if not keys:
-                raise ManifestError("neither entries nor the shape of the chunk grid were given")
+                raise ManifestError("need a chunk grid shape if no chunks given: neither entries nor shape are there")
             if len({len(key) for key in keys}) > 1:
-                raise ManifestError(f"chunk keys differ in their number of indexes: {sorted(entries)[:4]}")
+                raise ManifestError(f"Inconsistent number of dimensions between chunk keys: {sorted(entries)[:4]}")
             shape = tuple(max(column) + 1 for column in zip(*keys, strict=True))
         for text, key in zip(entries, keys, strict=True):
             if len(key) != len(shape) or any(i >= n for i, n in zip(key, shape, strict=True)):
@@ -66,6 +70,7 @@ class ChunkManifest:
         offsets = np.zeros(shape, dtype=np.uint64)
         lengths = np.zeros(shape, dtype=np.uint64)
         numbers: dict[str, int] = {}
+        urls: dict[str, str] = {}
         inlined: dict[int, bytes] = {}
         for (text, entry), key in zip(entries.items(), keys, strict=True):
             path, offset, length, data = entry_fields(text, entry)
@@ -73,7 +78,9 @@ class ChunkManifest:
                 ids[key] = INLINED
                 inlined[int(np.ravel_multi_index(key, shape)) if shape else 0] = data
             elif path:
-                ids[key] = numbers.setdefault(path, len(numbers))
+                if path not in urls:
+                    urls[path] = path_as_url(path)
+                ids[key] = numbers.setdefault(urls[path], len(numbers))
                 offsets[key] = offset
                 lengths[key] = length
         self._fill(tuple(numbers), ids, offsets, lengths, inlined)
@@ -143,30 +150,30 @@ class ChunkManifest:
     ) -> ChunkManifest:
         """From arrays of the grid's shape, one path a chunk; an empty path is a missing chunk.
 
-        ``validate_paths`` is taken for the sake of callers that name it: the check costs one look at each
-        distinct path, and is always made.
+        Args:
+            paths: StringDType[grid_shape]: URLs, or absolute paths, which become ``file://`` URLs.
+            offsets: uint64[grid_shape], bytes.
+            lengths: uint64[grid_shape], bytes; any unsigned integers will do, here and in ``offsets``.
+            validate_paths: whether to look at each distinct path; ``False`` takes all of them as they are.
+            inlined: bytes by grid position.
+
+        Raises:
+            ManifestError: other types of elements, shapes that differ, relative paths.
         """
-        columns = (paths, offsets, lengths)
-        if not all(isinstance(column, np.ndarray) for column in columns):
-            raise ManifestTypeError("paths, offsets and lengths must be numpy arrays")
-        if not paths.shape == offsets.shape == lengths.shape:
-            raise ManifestError(f"paths {paths.shape}, offsets {offsets.shape} and lengths {lengths.shape} differ")
-        if any(column.dtype.kind not in "iu" for column in (offsets, lengths)):
-            raise ManifestError(f"offsets and lengths must be integers, not {offsets.dtype} and {lengths.dtype}")
-        if any(column.dtype.kind == "i" and column.size and column.min() < 0 for column in (offsets, lengths)):
-            raise ManifestError("an offset or length is negative")
+        check_columns(paths, offsets, lengths)
         inlined_numbers = {
             int(np.ravel_multi_index(index, paths.shape)) if index else 0: data
             for index, data in (inlined or {}).items()
         }
         names: list[str] = []
-        ids = _factorize(paths, names)
+        ids = factorize(paths, names, MISSING)
         ids[list(inlined_numbers)] = INLINED
         if any("\0" in name for name in names):
             raise ManifestError("a path holds a null character")
         here = ids >= 0
+        urls = tuple(map(path_as_url, names)) if validate_paths else tuple(names)
         return cls.from_columns(
-            names,
+            urls,
             ids.reshape(paths.shape),
             np.where(here, offsets.ravel(), 0).astype(np.uint64).reshape(paths.shape),
             np.where(here, lengths.ravel(), 0).astype(np.uint64).reshape(paths.shape),
@@ -318,33 +325,56 @@ class ChunkManifest:
         used = np.unique(_distinct(self.location_ids))
         return (self.locations[number] for number in used.tolist() if number >= 0)
 
-    def keys(self) -> list[str]:
+    def keys(self) -> KeysView[str]:
         """The keys of the chunks that are not missing, in C order."""
-        return list(self)
+        return dict.fromkeys(self, None).keys()
 
-    def values(self) -> list[ChunkEntry]:
+    def values(self) -> ValuesView[ChunkEntry]:
         """The entries of the chunks that are not missing, in the order of :meth:`keys`."""
-        return [entry for _, entry in self.iter_refs()]
+        return self._entries().values()
 
-    def items(self) -> list[tuple[str, ChunkEntry]]:
+    def items(self) -> ItemsView[str, ChunkEntry]:
         """Keys and entries of the chunks that are not missing."""
-        return list(zip(self, self.values(), strict=True))
+        return self._entries().items()
+
+    def _entries(self) -> Mapping[str, ChunkEntry]:
+        return dict(zip(self, (entry for _, entry in self.iter_refs()), strict=True))
 
     def dict(self) -> dict[str, dict[str, Any]]:
         """Every chunk that is not missing: ``{"0.1": {"path", "offset", "length"[, "data"]}}``."""
-        return {key: entry.to_dict() for key, entry in zip(self, self.values(), strict=True)}
+        return {key: entry.to_dict() for key, entry in self._entries().items()}
 
     def rename_paths(self, new: str | Callable[[str], str]) -> ChunkManifest:
-        """The same chunks in other files: one URL for all, or a function of each distinct URL."""
-        if not isinstance(new, str) and not callable(new):
-            raise TypeError(f"new paths must be a str or a function of a path, not {type(new).__name__}")
-        urls = [new if isinstance(new, str) else new(url) for url in self.locations]
+        """The same chunks in other files: one URL for all, or a function of each distinct URL.
+
+        What is new may be an absolute path, which becomes a ``file://`` URL.
+
+        Raises:
+            TypeError: neither, or a function that gives something else than a str.
+            ManifestError: a relative path.
+        """
+        check_new_paths(new)
+        urls = [path_as_url(new if isinstance(new, str) else new(url)) for url in self.locations]
+        if "" in urls:
+            raise ManifestError(
+                f"{self.locations[urls.index('')]!r} was to be renamed to an empty text, which is no path"
+            )
         distinct = dict.fromkeys(urls)
         numbers = {url: number for number, url in enumerate(distinct)}
         table = np.array([numbers[url] for url in urls] + [INLINED, MISSING], dtype=np.int32)
         return ChunkManifest.from_columns(
             tuple(distinct), table[self.location_ids], self.offsets, self.lengths, self.inlined
         )
+
+
+def check_new_paths(new: object) -> None:
+    """Refuses what cannot rename paths.
+
+    Raises:
+        TypeError: neither a text nor a function.
+    """
+    if not isinstance(new, str) and not callable(new):
+        raise TypeError(f"new paths must be either a string or a callable that gives one, but got type {type(new)}")
 
 
 def has_missing(manifest: ChunkManifest) -> bool:
@@ -361,18 +391,3 @@ def _from_pickle(*columns: Any) -> ChunkManifest:
     manifest = object.__new__(ChunkManifest)
     manifest._fill(*columns)
     return manifest
-
-
-def _factorize(paths: NDArray[Any], names: list[str]) -> NDArray[np.int32]:
-    """int32[paths.size], places in ``names``, which grows in order of first use; MISSING for empty paths."""
-    flat = paths.ravel()
-    if flat.size == 0:
-        return np.empty(0, np.int32)
-    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
-    runs = 2 * len(starts) < flat.size  # taking texts out of an array costs more than reading some of them twice
-    texts = (flat[starts] if runs else flat).tolist()
-    numbers = {path: number for number, path in enumerate(path for path in dict.fromkeys(texts) if path)}
-    names.extend(numbers)
-    numbers[""] = MISSING
-    ids = np.fromiter(map(numbers.__getitem__, texts), np.int32, len(texts))
-    return ids if not runs else np.repeat(ids, np.diff(np.append(starts, flat.size)))

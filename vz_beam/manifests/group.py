@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from vz_beam.errors import ManifestError, ManifestTypeError
 from vz_beam.manifests.array import ManifestArray
-from vz_beam.manifests.metadata import Attributes
+from vz_beam.manifests.metadata import Attributes, alike
 
 if TYPE_CHECKING:
     import xarray as xr
+    from zarr.core.group import GroupMetadata
 
 
 class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
@@ -63,13 +64,20 @@ class ManifestGroup(Mapping[str, "ManifestArray | ManifestGroup"]):
         ours, theirs = (
             {name: (array.metadata, array.manifest) for name, array in group.arrays.items()} for group in (self, other)
         )
-        rest = ("attributes", "groups", "skipped")
-        return ours == theirs and all(getattr(self, name) == getattr(other, name) for name in rest)
+        rest = self.groups == other.groups and self.skipped == other.skipped
+        return ours == theirs and rest and alike(self.attributes, other.attributes)
 
     __hash__ = None  # type: ignore[assignment]  # as of any mapping whose values can be large
 
     def __repr__(self) -> str:
         return f"ManifestGroup<arrays={list(self.arrays)}, groups={list(self.groups)}>"
+
+    @property
+    def metadata(self) -> GroupMetadata:
+        """What zarr has for the metadata of a group; ``metadata.attributes`` are those of this group."""
+        from zarr.core.group import GroupMetadata  # here, since parsers that only look at a file make do without it
+
+        return GroupMetadata(attributes=self.attributes, zarr_format=3)
 
     @property
     def nbytes_virtual(self) -> int:

@@ -5,13 +5,14 @@ Source: Zarr v3 core specification, "Array metadata" (https://zarr-specs.readthe
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
-from vz_beam.errors import ManifestError
+from vz_beam.errors import ManifestError, VzBeamError
 from vz_beam.manifests.chunk_grid import ChunkGrid
 
 Attributes = Mapping[str, Any]
@@ -33,10 +34,16 @@ class Codec:
         """The codec as the Zarr v3 metadata writes it."""
         return {"name": self.name, "configuration": dict(self.configuration)}
 
+    to_dict = to_json
+
 
 @dataclass(frozen=True, slots=True)
 class ArrayMetadata:
     """Everything that a Zarr array's metadata says.
+
+    It has the members of zarr's ``ArrayV3Metadata`` that are read in practice, and is equal to one that writes the same
+    document. Unlike there, ``codecs`` does not hold the step from array to bytes, and ``fill_value`` is ``None`` where
+    the file names none: ``to_dict()`` has both as Zarr v3 writes them.
 
     Args:
         shape: elements.
@@ -83,6 +90,43 @@ class ArrayMetadata:
                 raise ManifestError(f"dimension names {names} do not fit shape {self.shape}")
             object.__setattr__(self, "dimension_names", names)
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, ArrayMetadata):
+            return all(alike(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        if not hasattr(other, "to_dict") or not hasattr(other, "chunk_grid"):
+            return NotImplemented
+        v3 = _v3_documents()
+        try:
+            return alike(self.to_dict(), v3.to_v3(v3.from_v3(other)))
+        except VzBeamError:
+            return False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The Zarr v3 document of the array; see :func:`vz_beam.manifests.zarr_v3.to_v3`."""
+        return _v3_documents().to_v3(self)  # type: ignore[no-any-return]
+
+    @property
+    def data_type(self) -> Any:
+        """The data type as zarr has it."""
+        import zarr.dtype  # here, since parsers that only look at a file make do without it
+
+        return zarr.dtype.parse_dtype(self.to_dict()["data_type"], zarr_format=3)
+
+    @property
+    def chunk_key_encoding(self) -> Mapping[str, Any]:
+        """How a store names chunks: as Zarr v3 does where nothing else is said."""
+        return self.to_dict()["chunk_key_encoding"]  # type: ignore[no-any-return]
+
+    @property
+    def zarr_format(self) -> int:
+        """3."""
+        return 3
+
+    @property
+    def node_type(self) -> str:
+        """``"array"``."""
+        return "array"
+
     @property
     def chunk_grid(self) -> ChunkGrid:
         """The grid that ``shape`` and ``chunk_shape`` make."""
@@ -124,3 +168,19 @@ class ArrayMetadata:
             chunk_shape=self.chunk_shape if chunk_shape is None else chunk_shape,
             dimension_names=dimension_names,
         )
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two values are equal, NaN to NaN, in whatever they lie."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(alike(value, other[name]) for name, value in one.items())
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, (float, complex, np.number, np.datetime64, np.timedelta64)) and one != one:
+        return isinstance(other, type(one)) and bool(other != other)
+    return bool(np.all(one == other)) and np.shape(one) == np.shape(other)
+
+
+def _v3_documents() -> Any:
+    """The module that writes and reads documents, which imports this one."""
+    return importlib.import_module("vz_beam.manifests.zarr_v3")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vz_beam.errors import FormatError, UnsupportedError, UnsupportedGridError
+from vz_beam.errors import FormatError, ManifestTypeError, UnsupportedError, UnsupportedGridError
 from vz_beam.manifests.fill_value import decode_fill, default_fill, encode_fill
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes, Codec
 
@@ -69,8 +69,14 @@ def from_v3(document: Mapping[str, Any] | Any) -> ArrayMetadata:
     Raises:
         UnsupportedError: data types, chunk grids or storage transformers that are not known.
         FormatError: a document without what every array has.
+        ManifestTypeError: something else than a document.
     """
     if not isinstance(document, Mapping):
+        if not hasattr(document, "to_dict"):
+            raise ManifestTypeError(
+                f"the metadata of an array is an ArrayMetadata, zarr's ArrayV3Metadata or a dict, not a "
+                f"{type(document).__name__}"
+            )
         document = document.to_dict()
     absent = [name for name in ("shape", "data_type", "chunk_grid", "codecs") if name not in document]
     if absent:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import pkgutil
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 
-from vz_beam.errors import UnsupportedError
+from vz_beam.errors import ReadOnlyStoreError, UnsupportedError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_entry import ChunkEntry
 from vz_beam.manifests.chunk_manifest import MISSING
@@ -26,6 +27,9 @@ from vz_beam.storage.byte_source import ByteSource, open_source
 from vz_beam.storage.chunk_requests import CHUNKS_TOGETHER
 from vz_beam.storage.object_stores import request_pool
 from vz_beam.storage.registry import Stores
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _DOCUMENT = "zarr.json"
 # Each open local file is a descriptor, and 1024 of them is the usual limit of a process.
@@ -69,6 +73,34 @@ class ManifestStore(Store):
         """The root group."""
         return self._group
 
+    @property
+    def nbytes_virtual(self) -> int:
+        """Size of all arrays, decoded, bytes."""
+        return self._group.nbytes_virtual
+
+    def to_virtual_dataset(
+        self,
+        group: str = "",
+        loadable_variables: Iterable[str] | str | None = None,
+        decode_times: bool | None = None,
+    ) -> xr.Dataset:
+        """One group as a dataset; arguments and errors as in :func:`vz_beam.open_virtual_dataset`."""
+        return _face("dataset_of_store")(self, group, loadable_variables, decode_times)  # type: ignore[no-any-return]
+
+    def to_virtual_datatree(
+        self,
+        group: str = "",
+        *,
+        loadable_variables: Iterable[str] | str | None = None,
+        decode_times: bool | None = None,
+    ) -> xr.DataTree:
+        """A group and all below it; arguments and errors as in :func:`vz_beam.open_virtual_datatree`."""
+        return _face("tree_of_store")(self, group, loadable_variables, decode_times)  # type: ignore[no-any-return]
+
+    def source_of(self, url: str) -> ByteSource:
+        """An open source of a URL, as chunks are read from it. It is the store's, and not to be closed."""
+        return self._source(url)
+
     def __eq__(self, value: object) -> bool:
         return isinstance(value, ManifestStore) and _same_group(self._group, value._group)
 
@@ -100,7 +132,7 @@ class ManifestStore(Store):
     def with_read_only(self, read_only: bool = False) -> ManifestStore:
         """The store itself where that is asked for; it cannot be written."""
         if not read_only:
-            raise UnsupportedError("a ManifestStore cannot be written: its chunks lie in other people's files")
+            raise ReadOnlyStoreError("a ManifestStore cannot be written: its chunks lie in other people's files")
         return self
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
@@ -175,11 +207,11 @@ class ManifestStore(Store):
 
     async def set(self, key: str, value: Buffer) -> None:
         """Refuses: nothing can be written."""
-        raise UnsupportedError(f"{key!r}: a ManifestStore cannot be written")
+        raise ReadOnlyStoreError(f"{key!r}: a ManifestStore cannot be written")
 
     async def delete(self, key: str) -> None:
         """Refuses: nothing can be deleted."""
-        raise UnsupportedError(f"{key!r}: nothing can be deleted from a ManifestStore")
+        raise ReadOnlyStoreError(f"{key!r}: nothing can be deleted from a ManifestStore")
 
     def close(self) -> None:
         """Lets go of all sources that were opened here. The store stays usable, and opens them anew."""
@@ -249,6 +281,11 @@ class ManifestStore(Store):
             yield from _array_keys(array, _below(path, name))
         for name, child in group.groups.items():
             yield from self._keys(child, _below(path, name))
+
+
+def _face(name: str) -> Any:
+    """A function of ``datasets``, which stands to the right of here in the order of imports, so that it is named."""
+    return pkgutil.resolve_name(f"vz_beam.datasets.opening:{name}")
 
 
 def _same_group(group: ManifestGroup, other: ManifestGroup) -> bool:

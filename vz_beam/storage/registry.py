@@ -37,9 +37,17 @@ class PrefixRegistry:
 
     __slots__ = ("_stores",)
 
-    def __init__(self, stores: Mapping[str, Any]) -> None:
-        self._stores = [(root_and_key(canonical_url(prefix)), store) for prefix, store in stores.items()]
-        self._stores.sort(key=lambda item: -len(_segments(item[0][1])))
+    def __init__(self, stores: Mapping[str, Any] | None = None) -> None:
+        self._stores: list[tuple[tuple[str, str], Any]] = []
+        for prefix, store in (stores or {}).items():
+            self.register(prefix, store)
+
+    def register(self, url: str, store: Any) -> None:
+        """Let ``store`` serve what lies below ``url``, from now on in place of another store of that prefix."""
+        place = root_and_key(canonical_url(url))
+        place = place[0], "/".join(_segments(place[1]))
+        kept = [(other, known) for other, known in self._stores if other != place]
+        self._stores = sorted([*kept, (place, store)], key=lambda item: -len(_segments(item[0][1])))
 
     def resolve(self, url: str) -> tuple[Any, str]:
         """The store of a canonical URL, and the path in it: below the store's own prefix, where it has one.

@@ -56,7 +56,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
     Args:
         parser: ``None`` finds one by content, then by name.
         loadable_variables: names to load; ``None`` loads one-dimensional dimension coordinates.
-        drop_variables: names to leave out; paths from the root of the file count as well.
+        drop_variables: names to leave out, where a file has them; paths from the root of the file count as well.
         preprocess: a function of each dataset, which gives the dataset to use.
         storage_options: for the store that serves the URLs. Secrets among them are not sent to other processes.
         registry: an object store registry, under the same rule.
@@ -182,6 +182,7 @@ class _OpenFile(beam.DoFn):
             group=self._group,
             storage_options=self._options.storage_options,
             unsupported=self._unsupported,
+            unknown_names="ignore",
         )
         skipped = skipped_inputs(index, dataset)
         if self._preprocess is None:

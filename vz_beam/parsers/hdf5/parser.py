@@ -6,8 +6,8 @@ Source: HDF5 file format specification 3.0, section II.A, "Format Signature and 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import InitVar, dataclass, replace
 from typing import ClassVar, Literal
 
 from vz_beam.errors import InputError
@@ -32,7 +32,8 @@ class HDFParser(CallableParser):
 
     Args:
         group: path of the group to take, with all below it; ``None`` for the whole file.
-        drop_variables: names or paths of variables and groups to leave out, at all levels.
+        drop_variables: names or paths of variables and groups to leave out, at all levels, where a file has them.
+        reader_factory: taken for the sake of callers that name it: bytes are read by vz_beam's own sources.
         inline_limit_bytes: the most that may be kept in the store itself, for one variable of one file, of what
             references cannot express: variable-length strings, chunks that skipped filters, parts of virtual
             datasets that do not lie on the chunk borders of their sources.
@@ -45,7 +46,8 @@ class HDFParser(CallableParser):
     """
 
     group: str | None = None
-    drop_variables: Sequence[str] | None = None
+    drop_variables: Iterable[str] | None = None
+    reader_factory: InitVar[object] = None
     inline_limit_bytes: int = _INLINE_LIMIT_BYTES
     unsupported: Literal["raise", "skip"] = "raise"
     missing_sources: Literal["raise", "fill"] = "raise"
@@ -53,7 +55,7 @@ class HDFParser(CallableParser):
     name: ClassVar[str] = "hdf5"
     suffixes: ClassVar[tuple[str, ...]] = (".nc", ".nc4", ".h5", ".hdf5", ".he5", ".hdf", ".netcdf", ".cdf")
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, reader_factory: object) -> None:
         if self.unsupported not in ("raise", "skip"):
             raise InputError(f'unsupported={self.unsupported!r}: it is "raise" or "skip"')
         if self.missing_sources not in ("raise", "fill"):
@@ -75,7 +77,7 @@ class HDFParser(CallableParser):
 
     def skipping(self) -> HDFParser:
         """The same parser with ``unsupported="skip"``."""
-        return replace(self, unsupported="skip")
+        return replace(self, reader_factory=None, unsupported="skip")
 
     def parse(self, source: ByteSource) -> ManifestGroup:
         """The variables, groups and attributes of ``source``.
