@@ -137,9 +137,7 @@ def _byte_order(stored: np.dtype[Any], codecs: Sequence[Codec]) -> str | None:
     return orders.pop() if orders else None
 
 
-def _codecs(
-    document: Mapping[str, Any], stored: np.dtype[Any], ndim: int
-) -> tuple[Codec | None, tuple[Codec, ...]]:
+def _codecs(document: Mapping[str, Any], stored: np.dtype[Any], ndim: int) -> tuple[Codec | None, tuple[Codec, ...]]:
     """The serializer where it is not plain bytes, and the codecs in encoding order."""
     steps = [*(document.get("filters") or ()), document.get("compressor")]
     configurations = [dict(step) for step in steps if step is not None]

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from vz_beam.errors import FormatError, InputError
+from vz_beam.errors import FormatError
 from vz_beam.manifests.group import ManifestGroup
+from vz_beam.parsers.kerchunk.arguments import check_arguments
 from vz_beam.parsers.kerchunk.json_text import unpacked_head
 from vz_beam.parsers.parser import CallableParser
 from vz_beam.storage.byte_source import ByteSource
@@ -30,9 +31,9 @@ class KerchunkJSONParser(CallableParser):
     """Kerchunk references in JSON as manifests, of whoever wrote them; also compressed by gzip or Zstandard.
 
     Read are versions 0 and 1, templates and generators, Zarr v2 and v3 metadata, groups, and every form of entry.
-    Values are what fsspec and xarray show: missing chunks are missing, and a ``fill_value`` means missing data. Texts in
-    double braces are put in place by name, with whole numbers counted; nothing else of Jinja2 is run. Chunks outside an
-    array's shape are left alone, keys that name no chunk are refused.
+    Values are what fsspec and xarray show: missing chunks are missing, and a ``fill_value`` means missing data. Texts
+    in double braces are put in place by name, with whole numbers counted; nothing else of Jinja2 is run. Chunks outside
+    an array's shape are left alone, keys that name no chunk are refused.
 
     Args:
         group: path of the group to take, with all below it; ``None`` for the whole store.
@@ -86,19 +87,6 @@ class KerchunkJSONParser(CallableParser):
         group = reading.read_json(source, self.fs_root, choices)
         assert isinstance(group, ManifestGroup)
         return group
-
-
-def check_arguments(unsupported: str, **names: object) -> None:
-    """Refuses arguments that cannot work.
-
-    Raises:
-        InputError: a choice that is none of two, a text where names are asked for.
-    """
-    if unsupported not in ("raise", "skip"):
-        raise InputError(f'unsupported={unsupported!r}: it is "raise" or "skip"')
-    for name, value in names.items():
-        if isinstance(value, str):
-            raise InputError(f"{name}={value!r}: give a list of names, [{value!r}]")
 
 
 PARSER = KerchunkJSONParser()

@@ -1,4 +1,4 @@
-"""Stores that are folders, such as Zarr's and Kerchunk's in Parquet, opened like files: by the document that marks them."""
+"""Stores that are folders, as Zarr's and Kerchunk's in Parquet, opened like files: by the document that marks them."""
 
 from __future__ import annotations
 
@@ -113,9 +113,7 @@ def open_file_or_folder(
         return found
 
 
-def _marked(
-    folder: str, storage_options: Mapping[str, Any] | None, registry: Stores | None
-) -> FolderSource | None:
+def _marked(folder: str, storage_options: Mapping[str, Any] | None, registry: Stores | None) -> FolderSource | None:
     """The folder as a source, where one of the marks is in it."""
     for mark in MARKS:
         try:

@@ -1,6 +1,7 @@
 """References as JSON has them, key by key, as the manifest of each array.
 
-Source: https://fsspec.github.io/kerchunk/spec.html, versions 0 and 1; how entries are read, fsspec's ReferenceFileSystem.
+Source: https://fsspec.github.io/kerchunk/spec.html, versions 0 and 1; how entries are read,
+fsspec's ReferenceFileSystem.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ class _OwnedReferences:
             chosen = values if rows is None else [values[row] for row in rows]
             at = numbers if rows is None else numbers[rows]
             if kind is str:
-                for number, key, text in zip(at.tolist(), (keys[row] for row in rows or range(len(keys))), chosen, strict=True):
+                for number, key, text in zip(
+                    at.tolist(), (keys[row] for row in rows or range(len(keys))), chosen, strict=True
+                ):
                     inlined[number] = _inline(key, text)
                 ids[at] = INLINED
                 continue
@@ -112,9 +115,7 @@ class _OwnedReferences:
             whole.append(at)
         texts = [self._templates.expanded(name) if self._templates and "{{" in name else name for name in names]
         unknown = np.concatenate(whole) if whole else None
-        return located(
-            (ids, offsets, lengths), texts, inlined, self._locations, self._source, unknown, grid.grid_shape
-        )
+        return located((ids, offsets, lengths), texts, inlined, self._locations, self._source, unknown, grid.grid_shape)
 
 
 def _references(value: Any) -> tuple[Mapping[str, Any], Templates]:
@@ -199,7 +200,9 @@ def _kinds(keys: Sequence[str], values: Sequence[Any]) -> Iterator[tuple[Any, li
     for row, value in enumerate(values):
         kind = len(value) if type(value) is list else type(value)
         if kind not in (str, 1, _PLAIN_LENGTH):
-            raise FormatError(f"{keys[row]!r} is {str(value)[:80]!r}: neither text, nor [url], nor [url, offset, length]")
+            raise FormatError(
+                f"{keys[row]!r} is {str(value)[:80]!r}: neither text, nor [url], nor [url, offset, length]"
+            )
         rows.setdefault(kind, []).append(row)
     yield from rows.items()
 
@@ -224,5 +227,3 @@ def _inline(key: str, text: str) -> bytes:
         return text.encode()
     except (ValueError, binascii.Error) as error:
         raise FormatError(f"{key!r} holds a text that is no bytes: {error}") from None
-
-

@@ -82,8 +82,13 @@ def located(
         sizes = np.zeros(len(found), np.uint64)
         sizes[used] = file_sizes([found[number] for number in used], source.other)
         lengths[whole] = sizes[ids[whole]]
-    columns = (column.reshape(grid_shape) for column in (ids, offsets, lengths))
-    return ChunkManifest.from_columns(tuple(distinct), *columns, inlined)
+    return ChunkManifest.from_columns(
+        tuple(distinct),
+        ids.reshape(grid_shape),
+        offsets.reshape(grid_shape),
+        lengths.reshape(grid_shape),
+        inlined,
+    )
 
 
 def file_sizes(urls: list[str], open_url: Callable[[str], ByteSource]) -> list[int]:

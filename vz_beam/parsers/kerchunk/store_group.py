@@ -24,7 +24,7 @@ from vz_beam.parsers.refusal import unsupported_variables
 DENSE_CHUNKS = 2**22
 """Chunks of a grid that may all be missing, 67 MB of manifest; larger grids need references:"""
 SPARSE_FACTOR = 1000
-"""This many chunks for each reference. A manifest has columns for every chunk; what needs more is damaged, or not for it."""
+"""This many chunks for each reference. A manifest has columns for every chunk; more is damage."""
 _OF_ONE_VARIABLE = (
     FormatError,
     UnsupportedError,
@@ -50,6 +50,10 @@ class Choices:
     drop: frozenset[str]
     skip_unsupported: bool
 
+    def wants(self, path: str) -> bool:
+        """Whether an array is in the group that was asked for, and not left out."""
+        return path.startswith(f"{self.group}/" if self.group else "") and not self.drops(path)
+
     def drops(self, path: str) -> bool:
         """Whether an array is left out, or a group that it is in."""
         parts = path.split("/")
@@ -62,9 +66,7 @@ class Choices:
         return not self.drop.isdisjoint(places | set(inner))
 
 
-def choices_of(
-    group: str | None, names: Iterable[Iterable[str] | None], unsupported: str
-) -> Choices:
+def choices_of(group: str | None, names: Iterable[Iterable[str] | None], unsupported: str) -> Choices:
     """The choices that the arguments of a parser make."""
     drop = frozenset(name.strip("/") for each in names for name in each or ())
     return Choices((group or "").strip("/"), drop, unsupported == "skip")
@@ -94,12 +96,8 @@ def manifest_group(
     if choices.group not in documents.groups:
         known = [path for path in documents.groups if path]
         raise InputError(f"{url} has no group {choices.group!r}; its groups are {known or 'none but the root'}")
-    wanted = {
-        path: document
-        for path, document in documents.arrays.items()
-        if path.startswith(prefix) and not choices.drops(path)
-    }
-    reasons = {p: why for p, why in unread.items() if p.startswith(prefix) and not choices.drops(p)}
+    wanted = {path: document for path, document in documents.arrays.items() if choices.wants(path)}
+    reasons = {path: why for path, why in unread.items() if choices.wants(path)}
     metadata: dict[str, ArrayMetadata] = {}
     manifests: dict[str, ChunkManifest] = {}
     for path, document in wanted.items():

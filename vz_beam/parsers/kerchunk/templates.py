@@ -1,7 +1,7 @@
 """The templates of Kerchunk's JSON: texts with names in double braces, put in place without running any code.
 
 Source: https://fsspec.github.io/kerchunk/spec.html, version 1. Of Jinja2, which it builds on, this is what the
-specification shows: ``{{name}}``, ``{{name(argument='text')}}``, and sums of whole numbers such as ``{{(i + 1) * 10}}``.
+specification shows: ``{{name}}``, ``{{name(argument='text')}}``, and sums such as ``{{(i + 1) * 10}}``.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class Templates:
             return self._value(_parsed(expression), known)
         except (_NotAllowed, ArithmeticError) as error:
             raise FormatError(
-                f"{{{{{expression}}}}} in {text[:200]!r}: {error or 'it cannot be read'}. Templates may name each other "
-                f"and count; the names here are {sorted(known)}"
+                f"{{{{{expression}}}}} in {text[:200]!r}: {error or 'it cannot be read'}. Templates may name each "
+                f"other and count; the names here are {sorted(known)}"
             ) from None
 
     def _value(self, node: ast.expr, known: Mapping[str, Value]) -> Value:
