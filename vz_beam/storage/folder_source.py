@@ -102,8 +102,8 @@ def open_file_or_folder(
         if source.local_path is not None:
             return source
         cache = BlockCache(source)
-        cache.size()
-        return cache
+        # Object stores may have an empty object that stands for a folder.
+        return cache if cache.size() else _marked(folder, storage_options, registry) or cache
     except TransientSourceError:
         raise
     except SourceError:
