@@ -2,6 +2,7 @@
 
 VzBeamError
 ├── InputError            an argument or pattern that cannot work (also a ValueError)
+│   ├── InputTypeError    an argument of a wrong type (also a TypeError)
 │   ├── PatternError      names and keys of a pattern do not fit together
 │   └── RunnerError       a Beam runner known to be wrong
 ├── SourceError           bytes could not be read
@@ -17,6 +18,7 @@ VzBeamError
 │   └── NeedsValuesError  one that would read data (also a NotImplementedError and a TypeError)
 ├── CombineError
 │   ├── MismatchError     inputs that disagree; carries every disagreement (also a ValueError)
+│   │   └── StoreMismatchError  a dataset and the store that it shall go into
 │   ├── HolesError        inputs that are absent
 │   └── OverlapError      two different values for one place
 └── StoreError
@@ -33,6 +35,10 @@ class VzBeamError(Exception):
 
 class InputError(VzBeamError, ValueError):
     """An argument that cannot work."""
+
+
+class InputTypeError(InputError, TypeError):
+    """An argument of a wrong type."""
 
 
 class PatternError(InputError):
@@ -109,6 +115,19 @@ class MismatchError(CombineError, ValueError):
             "Way out: leave the odd files out of the pattern, drop the variables "
             "(drop_variables=[...]), load them instead of referencing them "
             "(loadable_variables=[...]), or build one store for each kind of file."
+        )
+
+
+class StoreMismatchError(MismatchError):
+    """A dataset that does not say the same as the arrays of a store that it shall go into."""
+
+    def __str__(self) -> str:
+        count = len(self.disagreements)
+        listed = "\n".join(f"  * {text}" for text in self.disagreements)
+        return (
+            f"the dataset and the store disagree in {count} place{'s' if count != 1 else ''}, and nothing was "
+            f"written:\n{listed}\nWay out: drop the variables (dataset.drop_vars) where the store can do without them, "
+            "or write to another group or store."
         )
 
 

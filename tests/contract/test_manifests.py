@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from virtualizarr.manifests.utils import create_v3_array_metadata as their_metadata
 from zarr.core.group import GroupMetadata
 
+from vz_beam.datasets.accessor import register_accessors
 from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
 from vz_beam.manifests.utils import copy_and_replace_metadata, create_v3_array_metadata
 
 ENTRY: dict[str, Any] = {"path": "s3://b/f.nc", "offset": 100, "length": 24}
+
+
+@pytest.fixture(scope="module")
+def their_metadata() -> Iterator[Any]:
+    """VirtualiZarr's function; its accessor, which it registers when imported, is gone at the end."""
+    utils = pytest.importorskip("virtualizarr.manifests.utils", reason="VirtualiZarr is not installed")
+    yield utils.create_v3_array_metadata
+    register_accessors()
 
 
 def entries(shape: tuple[int, ...] = (2, 2)) -> dict[str, Any]:
@@ -149,7 +157,7 @@ def test_metadata_has_what_is_read_of_zarrs() -> None:
         {"data_type": np.dtype("M8[ns]")},
     ],
 )
-def test_metadata_equals_zarrs_where_both_write_the_same_document(more: Any) -> None:
+def test_metadata_equals_zarrs_where_both_write_the_same_document(more: Any, their_metadata: Any) -> None:
     given: dict[str, Any] = {"shape": (4,), "data_type": np.dtype("f4"), "chunk_shape": (2,), **more}
     ours, theirs = create_v3_array_metadata(**given), their_metadata(**given)
     assert ours == theirs

@@ -73,6 +73,10 @@ def encode_values(
         CombineError: values of a type that no store can hold.
     """
     encoding = {key: variable.encoding[key] for key in TIME_ENCODING if key in variable.encoding}
+    if "units" in encoding and variable.dtype.kind == "M":
+        # what CF says where a file names none; xarray would take another, and numbers before 1582 would differ from
+        # those of virtual bounds
+        encoding.setdefault("calendar", "standard")
     is_time = variable.dtype.kind in "mM" or is_cftime(variable.values)
     if is_time:
         encoded = _encode_times(name, variable, {**encoding, **clock} if clock else encoding)
@@ -85,7 +89,7 @@ def encode_values(
     if values.dtype.kind not in "iufbcSV":
         raise CombineError(f"variable {name!r} holds {values.dtype} values, which no store can hold: drop it")
     order = None if values.dtype.itemsize == 1 or values.dtype.kind == "S" else "little"
-    values = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<")))
+    values = values.astype(values.dtype.newbyteorder("<"), order="C")  # np.ascontiguousarray gives scalars a dimension
     rows = max(1, CHUNK_BYTES // max(1, values[:1].nbytes)) if values.ndim else 1
     chunk_shape = tuple(max(1, n) for n in values.shape)
     if values.ndim and values.shape[0] > rows:

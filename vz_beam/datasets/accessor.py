@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -19,12 +20,18 @@ from vz_beam.combine.schema import nodes_of, schema_of, virtual_array
 from vz_beam.combine.skipped import skipped_in
 from vz_beam.datasets.changed_arrays import Data, changed_arrays
 from vz_beam.datasets.rechunking import rechunked_variables
-from vz_beam.errors import InputError
+from vz_beam.errors import InputError, InputTypeError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_manifest import check_new_paths
 from vz_beam.patterns.index import Index
 from vz_beam.writers.dataset_references import kerchunk_dict
+from vz_beam.writers.icechunk_session import Region, write_nodes
 from vz_beam.writers.writer import find_writer, write_store
+
+if TYPE_CHECKING:
+    from icechunk import IcechunkStore
+
+LastUpdatedAt = datetime | str | Mapping[str, datetime | str | None] | None
 
 
 def count_references(dataset: xr.Dataset | xr.DataTree) -> int:
@@ -111,6 +118,56 @@ class VirtualDatasetAccessor(_VirtualAccessor):
     def __init__(self, dataset: xr.Dataset) -> None:
         self._data: xr.Dataset = dataset
 
+    def to_icechunk(
+        self,
+        store: IcechunkStore,
+        *,
+        group: str | None = None,
+        mode: str | None = None,
+        append_dim: str | None = None,
+        region: Region | None = None,
+        validate_containers: bool = True,
+        last_updated_at: LastUpdatedAt = None,
+    ) -> None:
+        """Write the references, and the values of loaded variables, into an Icechunk session, which you then commit.
+
+        What is refused is refused before the first write. On append and region writes the dataset must say the same
+        as the store: type, chunks, codecs, fill value, packing, units. Loaded times are encoded in the store's units;
+        a loaded coordinate must go on where the store's ends. Variables without ``append_dim`` must be as they are in
+        the store, and stay.
+
+        Args:
+            store: ``session.store`` of a writable session, or of a fork of one.
+            group: path of the group, the root where it is ``None``; groups above it are made.
+            mode: ``"w-"``, the default, refuses a group that is there; ``"w"`` replaces it with all that is in it;
+                ``"a"`` replaces the variables of this dataset only. Not with ``append_dim`` or ``region``.
+            append_dim: dimension along which the arrays of the store grow; they must end with a whole chunk.
+            region: part of the store that is written over: a slice by dimension, from chunk border to chunk border;
+                ``"auto"`` for one dimension, or for all, looks its coordinate up in the store. A chunk that the
+                dataset lacks is missing afterwards.
+            validate_containers: whether each referenced file must be in a virtual chunk container of the repository.
+            last_updated_at: readers refuse files that changed after this time. ``None`` takes the last change of local
+                files, and of others a time one second from now; a datetime is one time for all; a mapping of URLs has
+                times or etags for each; ``"unchecked"`` lets readers take files as they are.
+
+        Raises:
+            InputTypeError: something else than an Icechunk store (also a TypeError).
+            InputError: choices that do not fit the store, a read-only store, no container (also a ValueError).
+            StoreExistsError: the group is there (also zarr's ContainsGroupError).
+            StoreMismatchError: all that differs between the dataset and the store (also a ValueError).
+            UnsupportedError: what the store cannot express.
+        """
+        write_nodes(
+            store,
+            {"": self._data},
+            group=group,
+            mode=mode,
+            append_dim=append_dim,
+            region=region,
+            validate_containers=validate_containers,
+            last_updated_at=last_updated_at,
+        )
+
     def rename_paths(self, new: str | Callable[[str], str]) -> xr.Dataset:
         """The same data with references into other files: one URL for all, or a function of each distinct URL.
 
@@ -143,6 +200,35 @@ class VirtualDataTreeAccessor(_VirtualAccessor):
 
     def __init__(self, tree: xr.DataTree) -> None:
         self._data: xr.DataTree = tree
+
+    def to_icechunk(
+        self,
+        store: IcechunkStore,
+        *,
+        mode: str | None = None,
+        write_inherited_coords: bool = False,
+        validate_containers: bool = True,
+        last_updated_at: LastUpdatedAt = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write all nodes as :meth:`VirtualDatasetAccessor.to_icechunk` does one, all checked before the first write.
+
+        ``write_inherited_coords`` repeats coordinates of a node in those below it. ``append_dim`` goes to the nodes
+        that have the dimension, ``region`` to all that have variables.
+        """
+        if unknown := kwargs.keys() - {"append_dim", "region"}:
+            raise InputTypeError(
+                f"to_icechunk of a tree takes append_dim and region beside its own, not {sorted(unknown)}"
+            )
+        nodes = {node.path.strip("/"): node.to_dataset(inherit=write_inherited_coords) for node in self._data.subtree}
+        write_nodes(
+            store,
+            nodes,
+            mode=mode,
+            validate_containers=validate_containers,
+            last_updated_at=last_updated_at,
+            **kwargs,
+        )
 
     def rename_paths(self, new: str | Callable[[str], str]) -> xr.DataTree:
         """As for a dataset, in every node."""

@@ -47,8 +47,8 @@ def rechunked_variables(data: Data, chunks: Mapping[Any, int]) -> Data:
         listed = "\n".join(f"  * {path!r} in chunks of {reason}" for path, reason in refused.items())
         raise ManifestError(
             f"chunks of {len(refused)} variable{'s' if len(refused) != 1 else ''} cannot be made of the bytes as they "
-            f"are:\n{listed}\nWay out: rechunk the others alone (ds[names].vz.rechunk(...)), choose lengths that fit, or "
-            "load these variables when opening (loadable_variables=[...])"
+            f"are:\n{listed}\nWay out: rechunk the others alone (ds[names].vz.rechunk(...)), choose lengths that fit, "
+            "or load these variables when opening (loadable_variables=[...])"
         )
     return changed
 

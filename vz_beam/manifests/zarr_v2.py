@@ -23,7 +23,7 @@ _VLEN = frozenset(["vlen-utf8", "vlen-bytes"])
 _BLOSC_SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 _WAY_OUT = (
     "Way out: drop the variable (drop_variables=[...]), load it instead (loadable_variables=[...]), or write to a "
-    "Zarr v3 store, such as Icechunk, once that format is there"
+    "Zarr v3 store, such as Icechunk (ds.vz.to_icechunk)"
 )
 
 
