@@ -166,7 +166,7 @@ def _codecs(document: Mapping[str, Any], stored: np.dtype[Any], ndim: int) -> tu
 
 
 def _codec(step: dict[str, Any], stored: np.dtype[Any]) -> Codec:
-    name = step.pop("id")
+    name, step = step["id"], {word: value for word, value in step.items() if word != "id"}
     if name == "gzip":
         return Codec(name, step)
     if name == "zstd":

@@ -82,7 +82,7 @@ def open_theirs(store: Any, group: str | None = None, zarr_format: Literal[2, 3]
 
     Groups below the root need consolidated metadata in the store: zarr's FsspecStore does not list them.
     """
-    zarr_store = _zarr_store(store, options)
+    zarr_store: Any = _zarr_store(store, options)
     return xr.open_dataset(
         zarr_store, engine="zarr", group=group, zarr_format=zarr_format, chunks=None, consolidated=group is not None
     )
@@ -113,3 +113,38 @@ def assert_same_dataset(ours: xr.Dataset, theirs: xr.Dataset) -> None:
         np.testing.assert_array_equal(ours[name].values, theirs[name].values, err_msg=str(name))
         np.testing.assert_equal(dict(ours[name].attrs), dict(theirs[name].attrs), err_msg=str(name))
     np.testing.assert_equal(ours.attrs, theirs.attrs)
+
+
+GENERATED: dict[str, Any] = {
+    "version": 1,
+    "templates": {"u": "s3://bucket/path", "f": "{{c}}.bin"},
+    "gen": [
+        {
+            "key": "v/{{i}}.{{j}}",
+            "url": "{{u}}/{{f(c='text')}}_{{i}}",
+            "offset": "{{(i + 1) * 1000}}",
+            "length": "1000",
+            "dimensions": {"i": {"stop": 5}, "j": [0, 1, 2]},
+        }
+    ],
+    "refs": {
+        ".zgroup": '{"zarr_format": 2}',
+        "v/.zarray": array_document([10, 6], [2, 2]),
+        "v/.zattrs": dimensions("x", "y"),
+        "w/zarr.json": {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": [4],
+            "data_type": "int16",
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2]}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": 0,
+            "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+            "attributes": {},
+            "dimension_names": ["z"],
+        },
+        "w/c/0": ["{{u}}", 0, 4],
+        "w/c/1": "base64:AAEAAQ==",
+    },
+}
+"""References by templates and generators, and an array of Zarr v3; no file is there."""

@@ -162,5 +162,5 @@ def test_arguments_of_parquet_alone_are_checked_and_secrets_are_not_pickled() ->
 
 def test_a_single_record_file_is_no_store(tmp_path: Path) -> None:
     _, path = written_store(tmp_path, "compressed", "parquet")
-    with pytest.raises(FormatError, match="refs.0.parq is one Parquet file"):
+    with pytest.raises(FormatError, match=r"refs\.0\.parq is one Parquet file"):
         KerchunkParquetParser()(f"{path}/v/refs.0.parq")

@@ -72,4 +72,6 @@ def test_a_tree_has_every_group_as_xarray_shows_it_by_fsspec(tmp_path: Path, for
         assert set(tree.groups) == {"/", "/g", "/g/deep"}
         for group in tree.groups:
             with open_theirs(path, group.strip("/") or None) as theirs:
-                assert_same_dataset(tree[group].to_dataset(inherit=False), theirs)
+                node = tree[group]
+                assert isinstance(node, xr.DataTree)
+                assert_same_dataset(node.to_dataset(inherit=False), theirs)

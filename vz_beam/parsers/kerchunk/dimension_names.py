@@ -54,10 +54,11 @@ class DimensionNames:
 
 
 def check_names(metadata: ArrayMetadata) -> None:
-    """Refuses names that are empty, which xarray would take for one that is not there.
+    """Refuses names that are no texts, or empty, which xarray would take for one that is not there.
 
     Raises:
         FormatError: such a name.
     """
-    if metadata.dimension_names is not None and "" in metadata.dimension_names:
-        raise FormatError(f"dimension names {metadata.dimension_names} hold an empty one")
+    names = metadata.dimension_names
+    if names is not None and not all(isinstance(name, str) and name for name in names):
+        raise FormatError(f"dimension names {names} hold one that is no text, or empty")

@@ -109,10 +109,9 @@ class _OwnedReferences:
             urls = list(map(itemgetter(0), chosen))
             ids[at] = _numbered(urls, names)
             if kind == _PLAIN_LENGTH:
-                starts, counts = (_integers(list(map(itemgetter(place), chosen)), keys) for place in (1, 2))
-                offsets[at], lengths[at] = starts, counts
-                at = at[(starts == 0) & (counts == 0)]  # which is the whole file to every reader
-            whole.append(at)
+                offsets[at], lengths[at] = (_integers(list(map(itemgetter(place), chosen))) for place in (1, 2))
+            else:
+                whole.append(at)
         texts = [self._templates.expanded(name) if self._templates and "{{" in name else name for name in names]
         unknown = np.concatenate(whole) if whole else None
         return located((ids, offsets, lengths), texts, inlined, self._locations, self._source, unknown, grid.grid_shape)
@@ -178,9 +177,10 @@ def _owners(keys: Sequence[str], arrays: Sequence[str]) -> tuple[dict[str, Any],
 
 def _numbered(texts: list[Any], numbers: dict[str, int]) -> NDArray[np.int32]:
     """int32[len(texts)], the place of each in ``numbers``, which grows in order of first use."""
+    if set(map(type, texts)) - {str}:
+        odd = next(text for text in texts if type(text) is not str)
+        raise FormatError(f"a reference points at {odd!r}, which is no URL")
     for text in dict.fromkeys(texts):
-        if not isinstance(text, str):
-            raise FormatError(f"a reference points at {text!r}, which is no URL")
         numbers.setdefault(text, len(numbers))
     return np.fromiter(map(numbers.__getitem__, texts), np.int32, len(texts))
 
@@ -207,7 +207,7 @@ def _kinds(keys: Sequence[str], values: Sequence[Any]) -> Iterator[tuple[Any, li
     yield from rows.items()
 
 
-def _integers(numbers: list[Any], keys: Sequence[str]) -> NDArray[np.uint64]:
+def _integers(numbers: list[Any]) -> NDArray[np.uint64]:
     if set(map(type, numbers)) - {int}:
         odd = next(number for number in numbers if type(number) is not int)
         raise FormatError(f"an offset or length is {odd!r}, and should be a whole number of bytes")

@@ -82,12 +82,14 @@ def _table(data: bytes, url: str) -> Any:
     if not data:
         raise IncompleteStoreError(f"record file {url} is empty (0 bytes). Way out: write the store again")
     try:
-        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["path"])
-        names = file.schema_arrow.names
+        names = pq.read_schema(pa.BufferReader(data)).names
         if absent := [name for name in _NEEDED if name not in names]:
             raise FormatError(f"record file {url} has no column {absent[0]!r}; its columns are {names}")
-        return file.read([name for name in (*_NEEDED, _RAW) if name in names], use_pandas_metadata=False)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["path"])
+        table = file.read([name for name in (*_NEEDED, _RAW) if name in names], use_pandas_metadata=False)
+        table.validate(full=True)  # places in dictionaries and text are not checked before
+        return table
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise IncompleteStoreError(
             f"record file {url} is damaged or cut short ({str(error)[:200]}). Way out: write the store again"
         ) from None
