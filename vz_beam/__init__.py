@@ -21,6 +21,8 @@ _HOMES = {
     "FilePattern": "patterns",
     "HDFParser": "parsers.hdf5",
     "Index": "patterns",
+    "KerchunkJSONParser": "parsers.kerchunk_json",
+    "KerchunkParquetParser": "parsers.kerchunk_parquet",
     "ManifestArray": "manifests",
     "ManifestGroup": "manifests",
     "ManifestStore": "storage.manifest_store",
@@ -49,6 +51,8 @@ __all__ = [
     "FilePattern",
     "HDFParser",
     "Index",
+    "KerchunkJSONParser",
+    "KerchunkParquetParser",
     "ManifestArray",
     "ManifestGroup",
     "ManifestStore",
@@ -79,6 +83,8 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     )
     from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
     from vz_beam.parsers.hdf5 import HDFParser
+    from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
+    from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser
     from vz_beam.patterns import ConcatDim, FilePattern, Index, MergeDim, pattern_from_file_sequence
     from vz_beam.storage.glob_pattern import pattern_from_glob
     from vz_beam.storage.manifest_store import ManifestStore

@@ -20,6 +20,7 @@ from vz_beam.parsers.parser import SkippingParser, find_parser
 from vz_beam.parsers.refusal import unsupported_variables
 from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource, open_source
+from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.storage.registry import as_registry, registry_of
 
@@ -240,11 +241,8 @@ def opened_file(
     """The group that was asked for; everything that was opened is closed at the end."""
     register_accessors()
     check_unsupported(unsupported)
-    source: ByteSource = open_source(url, storage_options, registry)
-    values = source
-    if source.local_path is None:
-        source = cache = BlockCache(source)
-        values = cache.for_values()
+    source = open_file_or_folder(url, storage_options, registry)
+    values = source.for_values() if isinstance(source, BlockCache) else source
     sources: dict[str, ByteSource] = {source.url: values}
 
     def open_location(location: str) -> ByteSource:
