@@ -19,15 +19,13 @@ from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.parser import SkippingParser, find_parser
 from vz_beam.parsers.refusal import unsupported_variables
 from vz_beam.storage.block_cache import BlockCache
-from vz_beam.storage.byte_source import ByteSource, open_source
+from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.storage.registry import as_registry, registry_of
+from vz_beam.storage.source_pool import SourcePool
 
 StorageOptions = Mapping[str, Any]
-
-_MOST_SOURCES = 64
-"""Files held open beside the one that was asked for, whose values may lie in thousands; systems allow 256 or more."""
 
 
 def open_virtual_dataset(
@@ -243,14 +241,10 @@ def opened_file(
     check_unsupported(unsupported)
     source = open_file_or_folder(url, storage_options, registry)
     values = source.for_values() if isinstance(source, BlockCache) else source
-    sources: dict[str, ByteSource] = {source.url: values}
+    pool = SourcePool(storage_options, registry)
 
     def open_location(location: str) -> ByteSource:
-        if location not in sources:
-            if len(sources) > _MOST_SOURCES:
-                sources.pop(next(other for other in sources if other != source.url)).close()
-            sources[location] = open_source(location, storage_options, registry)
-        return sources[location]
+        return values if location == source.url else pool(location)
 
     try:
         if parser is None:
@@ -262,8 +256,8 @@ def opened_file(
         yield OpenedGroup(source.url, root, path, node, skipped, is_refused(parser, unsupported), open_location)
     finally:
         source.close()
-        for opened in sources.values():
-            opened.close()
+        values.close()
+        pool.close()
 
 
 def is_refused(parser: Any, unsupported: str | None) -> bool:

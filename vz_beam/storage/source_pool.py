@@ -29,12 +29,16 @@ class SourcePool:
             self._sources[url] = open_source(url, self._storage_options, self._registry)
         return self._sources[url]
 
+    def close(self) -> None:
+        """Closes all sources."""
+        for source in self._sources.values():
+            source.close()
+        self._sources.clear()
+
     def __enter__(self) -> SourcePool:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for source in self._sources.values():
-            source.close()
-        self._sources.clear()
+        self.close()

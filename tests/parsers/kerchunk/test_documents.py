@@ -313,3 +313,9 @@ def test_a_file_with_two_problems_names_both(tmp_path: Path, data: str) -> None:
     assert "2 variables" in message
     assert "v: " in message
     assert "w: " in message
+
+
+def test_arrays_of_no_elements_are_there_whatever_their_chunks_are(tmp_path: Path) -> None:
+    document = array_document([0, 3], [0, 3])
+    path = write_json(tmp_path / "a.json", {**GROUP, "v/.zarray": document, "v/.zattrs": dimensions("y", "x")})
+    assert read(path)["v"].shape == stored_by_zarr(path)["v"].shape == (0, 3)
