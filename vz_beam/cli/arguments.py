@@ -119,6 +119,8 @@ def _add_build(commands: Any) -> None:
     parser.add_argument("--attempts", type=_count, metavar="N", help="tries of a file where the failure may pass")
     _add_storage_options(parser, "--storage-option", "source_storage_options", "of the files' storage")
     _add_storage_options(parser, "--target-storage-option", "target_storage_options", "of the store's storage")
+    parser.add_argument("--dry-run", action="store_true", help="open the files and print the plan; write nothing")
+    parser.add_argument("--sample", type=_count, metavar="N", help="with --dry-run: open about N files, evenly spaced")
     parser.add_argument("--no-progress", action="store_true", help="no progress on standard error")
 
 

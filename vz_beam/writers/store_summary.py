@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vz_beam.combine.fragment import ShardKey
+from vz_beam.combine.sizes import readable_size
 from vz_beam.combine.skipped import SkippedVariable, one_line
 
 
@@ -110,17 +111,3 @@ class StoreSummary:
 
 _SHOWN = 5
 """Failures and the like shown in a summary: enough to see what is wrong; ``failures`` has them all."""
-
-
-def readable_size(nbytes: int) -> str:
-    """A number of bytes for people.
-
-    >>> readable_size(999), readable_size(1_234_567)
-    ('999 B', '1.2 MB')
-    """
-    size = float(nbytes)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if size < 999.95:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} PB"
