@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,23 +49,22 @@ def _value(path: Path) -> Any:
 
 @pytest.mark.parametrize("path", json_files(), ids=lambda path: path.name)
 def test_entries_and_values_of_json_are_those_of_fsspec(path: Path) -> None:
-    with open_file_or_folder(path) as source:
+    with closing(open_file_or_folder(path)) as source:
         assert isinstance(find_parser(source), KerchunkJSONParser)
     group = KerchunkJSONParser(fs_root=str(FOLDER), unsupported="skip")(path).group
     value = _value(path)
     overrides = {"base": str(ROOT)} if "base" in value.get("templates", {}) else None
     options = {"fo": value, "template_overrides": overrides, "remote_protocol": "file"}
-    try:
-        entries = fsspec.filesystem("reference", skip_instance_cache=True, **options).references
-    except KeyError as error:  # a template that the file does not have
-        assert any(f"{error} is not known" in reason for reason in group.skipped.values())
+    if "{{u}}" in json.dumps(value.get("refs", value)) and "u" not in value.get("templates", {}):
+        assert any("'u' is not known" in reason for reason in group.skipped.values())
         return
+    entries = fsspec.filesystem("reference", skip_instance_cache=True, **options).references
     check(group, {key: entry for key, entry in entries.items() if not _is_document(key)}, options)
 
 
 @pytest.mark.parametrize("path", parquet_stores(), ids=lambda path: path.name)
 def test_entries_and_values_of_parquet_are_those_of_fsspec(path: Path) -> None:
-    with open_file_or_folder(path) as source:
+    with closing(open_file_or_folder(path)) as source:
         assert isinstance(find_parser(source), KerchunkParquetParser)
     group = KerchunkParquetParser(fs_root=str(FOLDER), unsupported="skip")(path).group
     options = {"fo": str(path), "remote_protocol": "file"}
@@ -129,8 +129,7 @@ def _check_entry(ours: Any, theirs: Any) -> None:
 def assert_same_as(array: ManifestArray, theirs: Any, name: str) -> None:
     try:
         expected = np.asarray(theirs[name][...])
-    except ValueError as error:  # of a codec that is not installed
-        assert "codec" in str(error)
+    except UnknownCodecError:  # which is not installed
         return
     try:
         found: Any = zarr.open_group(ManifestStore(ManifestGroup({"v": array})), mode="r")

@@ -92,7 +92,12 @@ def stored_by_zarr(store: Any, zarr_format: Literal[2, 3] = 2, **options: Any) -
     """The values of all arrays of a store by path, neither scaled nor masked, by zarr and fsspec."""
     group = zarr.open_group(_zarr_store(store, options), mode="r", zarr_format=zarr_format)
     members = dict(group.members(max_depth=None))
-    return {path: np.asarray(array[...]) for path, array in members.items() if isinstance(array, zarr.Array)}
+    return {path: _native(array[...]) for path, array in members.items() if isinstance(array, zarr.Array)}
+
+
+def _native(values: Any) -> NDArray[Any]:
+    found: NDArray[Any] = np.asarray(values)
+    return found if found.dtype.kind == "T" else found.astype(found.dtype.newbyteorder("="))
 
 
 def _zarr_store(store: Any, options: Mapping[str, Any]) -> FsspecStore:
