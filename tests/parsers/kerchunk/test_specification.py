@@ -10,52 +10,35 @@ from typing import Any
 
 import fsspec
 import numpy as np
+import pyarrow as pa
 import pytest
 import zarr
-import zstandard
 
 import vz_beam
 from tests.parsers.kerchunk.stores import (
+    GROUP,
+    VALUES,
+    V,
     array_document,
     assert_same_dataset,
+    chunks,
     dimensions,
     open_ours,
     open_theirs,
     stored_by_zarr,
     write_json,
 )
-from vz_beam.errors import FormatError, InputError, TruncatedFileError, UnsupportedError
+from tests.parsers.kerchunk.stores import (
+    json_refusal as refused,
+)
+from tests.parsers.kerchunk.stores import (
+    read_json as read,
+)
+from vz_beam.errors import TruncatedFileError
 from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
 from vz_beam.parsers.parser import find_parser
 from vz_beam.storage.byte_source import open_source
-from vz_beam.testing.parser_suite import assert_same_values, stored_values
-
-GROUP = {".zgroup": {"zarr_format": 2}}
-V = {"v/.zarray": array_document([5, 4], [2, 2]), "v/.zattrs": dimensions("y", "x")}
-VALUES = np.arange(24, dtype="<i2").reshape(6, 4)
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> str:
-    """A file of the six chunks of ``V``, 8 bytes each, in order."""
-    path = tmp_path / "data.bin"
-    path.write_bytes(b"".join(VALUES[y : y + 2, x : x + 2].tobytes() for y in (0, 2, 4) for x in (0, 2)))
-    return str(path)
-
-
-def chunks(url: str, separator: str = ".") -> dict[str, list[Any]]:
-    return {f"v/{n // 2}{separator}{n % 2}": [url, 8 * n, 8] for n in range(6)}
-
-
-def read(path: Any, **words: Any) -> dict[str, Any]:
-    return stored_values(KerchunkJSONParser(**words)(path))
-
-
-def refused(path: Any, **words: Any) -> str:
-    with pytest.raises((FormatError, UnsupportedError, InputError)) as refusal:
-        KerchunkJSONParser(**words)(path)
-    assert Path(path).name in str(refusal.value)
-    return str(refusal.value)
+from vz_beam.testing.parser_suite import assert_same_values
 
 
 @pytest.mark.parametrize("texts", [False, True])
@@ -94,7 +77,7 @@ def test_inlined_chunks_are_base64_or_the_text_itself(tmp_path: Path) -> None:
         "v/2": "ab",
         "s/.zarray": array_document([2], [2], "|S3"),
         "s/.zattrs": dimensions("s"),
-        "s/0": "é€b"[:2] + "b",
+        "s/0": "é€b",
     }
     path = write_json(tmp_path / "refs.json", {"version": 1, "refs": refs})
     found, expected = read(path), stored_by_zarr(path)
@@ -140,126 +123,6 @@ def test_a_range_of_no_bytes_is_no_bytes_in_json(tmp_path: Path) -> None:
     assert KerchunkJSONParser()(path).group.arrays["v"].manifest.dict()["0"]["length"] == 0
 
 
-def test_templates_are_names_of_texts_put_into_urls(tmp_path: Path, data: str) -> None:
-    folder, name = str(Path(data).parent), Path(data).name
-    refs = {**GROUP, **V, **chunks("{{u}}/" + name)}
-    path = write_json(tmp_path / "refs.json", {"version": 1, "templates": {"u": folder}, "refs": refs})
-    np.testing.assert_array_equal(read(path)["v"], VALUES[:5])
-    assert_same_values(read(path)["v"], stored_by_zarr(path)["v"])
-    called = {**GROUP, **V, **chunks("{{u}}/{{f(c='data', e='bin')}}")}
-    templates = {"u": folder, "f": "{{c}}.{{e}}"}
-    path = write_json(tmp_path / "called.json", {"version": 1, "templates": templates, "refs": called})
-    np.testing.assert_array_equal(read(path)["v"], VALUES[:5])
-
-
-def test_braces_in_urls_stay_where_there_are_no_templates(tmp_path: Path, data: str) -> None:
-    odd = tmp_path / "{{u}} {%x%}.bin"
-    odd.write_bytes(Path(data).read_bytes())
-    path = write_json(tmp_path / "refs.json", {"version": 1, "refs": {**GROUP, **V, **chunks(str(odd))}})
-    np.testing.assert_array_equal(read(path)["v"], VALUES[:5])
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("{{w}}/data.bin", "'w' is not known"),
-        ("{{f}}/data.bin", "'f' needs arguments"),
-        ("{{f('x')}}", "neither a name"),
-        ("{{g(c='x')}}", "no template 'g'"),
-        ("{{u.__class__}}", "neither a name"),
-        ("{{__import__('os').system('true')}}", "neither a name"),
-        ("{{u + 1}}", "only whole numbers"),
-        ("{{ 9 ** 9 ** 9 }}", "neither a name"),
-        ("{{ 9223372036854775807 + 1 }}", "too large"),
-        ("{{ 1 // 0 }}", "by zero"),
-        ("{{ (((( }}", "no expression"),
-        ("{{" + "+" * 300 + "1}}", "more than 200 characters"),
-        ("{{u}}{% if u %}", "statements of Jinja2"),
-    ],
-)
-def test_templates_run_no_code_and_name_what_is_wrong(tmp_path: Path, url: str, words: str) -> None:
-    templates = {"u": "s3://bucket", "f": "{{c}}.bin"}
-    value = {"version": 1, "templates": templates, "refs": {**GROUP, **V, "v/0.0": [url, 0, 8]}}
-    assert words in refused(write_json(tmp_path / "refs.json", value))
-
-
-def test_the_generator_of_the_specification_makes_its_references(tmp_path: Path) -> None:
-    value = {
-        "version": 1,
-        "templates": {"u": "server.domain/path", "f": "{{c}}"},
-        "gen": [
-            {
-                "key": "gen_key{{i}}",
-                "url": "http://{{u}}_{{i}}",
-                "offset": "{{(i + 1) * 1000}}",
-                "length": "1000",
-                "dimensions": {"i": {"stop": 5}},
-            },
-            {"key": "gen_ref{{i}}", "url": "http://{{u}}_{{i}}", "dimensions": {"i": {"start": 1, "stop": 3}}},
-        ],
-        "refs": {**GROUP, "key0": "data", "key1": ["http://target_url", 10000, 100]},
-    }
-    path = write_json(tmp_path / "refs.json", value)
-    group = KerchunkJSONParser(unsupported="skip")(path).group
-    assert not group.arrays
-    generated = [f"gen_key{i}" for i in range(5)] + ["gen_ref1", "gen_ref2"]
-    assert sorted(group.skipped) == sorted([*generated, "key0", "key1"])
-
-
-def test_generators_make_the_product_of_their_dimensions(tmp_path: Path, data: str) -> None:
-    value = {
-        "version": 1,
-        "templates": {"f": "{{name}}.bin"},
-        "gen": [
-            {
-                "key": "v/{{y}}.{{x}}",
-                "url": str(tmp_path) + "/{{f(name=n)}}",
-                "offset": "{{8 * (2 * y + x)}}",
-                "length": 8,
-                "dimensions": {"y": {"start": 2, "stop": -1, "step": -1}, "x": [0, 1], "n": ["data"]},
-            }
-        ],
-        "refs": {**GROUP, **V},
-    }
-    path = write_json(tmp_path / "refs.json", value)
-    written_out = {**GROUP, **V, **chunks(data)}
-    assert_same_values(read(path)["v"], stored_by_zarr(written_out)["v"])
-    np.testing.assert_array_equal(read(path)["v"], VALUES[:5])
-
-
-def test_entries_of_refs_come_after_those_of_generators_where_both_have_a_key_the_last_counts(
-    tmp_path: Path, data: str
-) -> None:
-    generator = {"key": "v/{{y}}.0", "url": data, "offset": "0", "length": "8", "dimensions": {"y": [0]}}
-    refs = {**GROUP, **V, **chunks(data), "v/0.0": [data, 8, 8]}
-    path = write_json(tmp_path / "refs.json", {"version": 1, "templates": {}, "gen": [generator], "refs": refs})
-    np.testing.assert_array_equal(read(path)["v"][:2, :2], VALUES[:2, :2])
-
-
-@pytest.mark.parametrize(
-    ("generator", "words"),
-    [
-        ({}, "lacks the texts 'key' and 'url'"),
-        ({"key": "v/0.0", "url": "u"}, "no dimensions"),
-        ({"key": "v/0.{{i}}", "url": "u", "offset": "1", "dimensions": {"i": [0]}}, "needs both or neither"),
-        ({"key": "v/0.{{i}}", "url": "u", "offset": "x", "length": "1", "dimensions": {"i": [0]}}, "number of bytes"),
-        ({"key": "v/0.{{i}}", "url": "u", "offset": "-1", "length": "1", "dimensions": {"i": [0]}}, "number of bytes"),
-        ({"key": "v/0.{{i}}", "url": "u", "dimensions": {"i": {"stop": 2**70}}}, "neither a list nor a range"),
-        ({"key": "v/0.{{i}}", "url": "u", "dimensions": {"i": {"stop": 2, "step": 0}}}, "neither a list nor a range"),
-        ({"key": "v/0.{{i}}", "url": "u", "dimensions": {"i": {"stop": 10**12}}}, "more than 5,000,000"),
-        (
-            {"key": "v/{{i}}.{{j}}", "url": "u", "dimensions": {"i": {"stop": 10**4}, "j": {"stop": 10**4}}},
-            "more than 5,000,000",
-        ),
-        ({"key": "v/0.{{k}}", "url": "u", "dimensions": {"i": [0]}}, "'k' is not known"),
-        (["v/0.0"], "no JSON object"),
-    ],
-)
-def test_generators_that_cannot_be_are_refused_with_what_is_wrong(tmp_path: Path, generator: Any, words: str) -> None:
-    value = {"version": 1, "gen": [generator], "refs": {**GROUP, **V}}
-    assert words in refused(write_json(tmp_path / "refs.json", value))
-
-
 def test_relative_names_need_a_root_and_start_from_it(tmp_path: Path, data: str) -> None:
     folder = tmp_path / "references"
     folder.mkdir()
@@ -273,14 +136,26 @@ def test_relative_names_need_a_root_and_start_from_it(tmp_path: Path, data: str)
     assert KerchunkJSONParser(fs_root="s3://")(bucket).group.arrays["v"].manifest.locations == ("s3://bucket/a/b.nc",)
 
 
+def zstd(text: bytes) -> bytes:
+    return pa.compress(text, codec="zstd", asbytes=True)  # type: ignore[no-any-return]
+
+
+def zstd_stream(text: bytes) -> bytes:
+    """Without the size of the text in front."""
+    out = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(out, "zstd") as stream:
+        stream.write(text)
+    return out.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
 def test_files_compressed_by_gzip_or_zstandard_are_read_and_found(tmp_path: Path, data: str) -> None:
     text = json.dumps({"version": 1, "refs": {**GROUP, **V, **chunks(data)}}).encode()
     two = len(text) // 2
     packed = {
         "a.json.gz": gzip.compress(text),
         "two-streams.json.gz": gzip.compress(text[:two]) + gzip.compress(text[two:]) + bytes(7),
-        "b.json.zst": zstandard.compress(text),
-        "unsized.json.zst": zstandard.ZstdCompressor(write_content_size=False).compress(text),
+        "b.json.zst": zstd(text),
+        "unsized.json.zst": zstd_stream(text),
         "with-a-mark.json": b"\xef\xbb\xbf" + text,
         "in-utf-16.json": text.decode().encode("utf-16"),
     }
@@ -300,7 +175,7 @@ def test_a_small_file_that_unpacks_to_more_than_memory_holds_is_refused(
 ) -> None:
     monkeypatch.setattr("vz_beam.parsers.kerchunk.json_text._MOST_BYTES", 10_000_000)
     text = b'{"version": 1, "refs": {' + b" " * 10_000_000 + b"}}"
-    for name, content in (("a.json.gz", gzip.compress(text)), ("a.json.zst", zstandard.compress(text))):
+    for name, content in (("a.json.gz", gzip.compress(text)), ("a.json.zst", zstd(text))):
         (tmp_path / name).write_bytes(content)
         assert len(content) < 20_000
         assert "more than 10,000,000 bytes" in refused(tmp_path / name)
@@ -336,40 +211,6 @@ def test_documents_of_zarr_v3_are_read(tmp_path: Path, data: str, consolidated: 
         assert (ours.attrs, ours["v"].attrs, ours["v"].dims) == ({"title": "three"}, {"units": "K"}, ("y", "x"))
     if not consolidated:
         assert_same_values(found["v"], stored_by_zarr(store, 3)["v"])
-
-
-def test_damaged_documents_of_zarr_v3_are_refused_by_name(tmp_path: Path, data: str) -> None:
-    sound = {
-        "zarr_format": 3, "node_type": "array", "shape": [4], "data_type": "int16", "fill_value": 0,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2]}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
-    }  # fmt: skip
-    refs = {"zarr.json": {"zarr_format": 3, "node_type": "group"}, "good/zarr.json": sound, "good/c/0": [data, 0, 4]}
-    path = tmp_path / "refs.json"
-    damages: list[tuple[dict[str, Any], str]] = [
-        ({"shape": "x"}, "v"),
-        ({"shape": [-4]}, "v"),
-        ({"data_type": "int17"}, "int17"),
-        ({"chunk_grid": {"name": "odd"}}, "v"),
-        ({"chunk_grid": None}, "v"),
-        ({"codecs": []}, "v"),
-        ({"codecs": 4}, "v"),
-        ({"fill_value": "x"}, "v"),
-        ({"chunk_key_encoding": {"name": "odd"}}, "chunk_key_encoding"),
-        ({"chunk_key_encoding": {"name": "v2", "configuration": {"separator": "+"}}}, "chunk_key_encoding"),
-        ({"attributes": 4}, "v"),
-        ({"dimension_names": [4]}, "v"),
-        ({"dimension_names": ["a", "b"]}, "v"),
-    ]
-    for damage, words in damages:
-        write_json(path, {**refs, "v/zarr.json": {**sound, **damage}})
-        message = refused(path)
-        assert "v: " in message, damage
-        assert words in message, damage
-        assert "good" not in message.partition("Way out")[0], damage
-        group = KerchunkJSONParser(unsupported="skip")(path).group
-        assert (list(group.arrays), list(group.skipped)) == (["good"], ["v"])
 
 
 @pytest.mark.parametrize("as_text", [False, True])
@@ -420,140 +261,6 @@ def test_chunks_outside_the_shape_are_left_alone_and_missing_ones_read_as_the_fi
         assert int(np.isnan(ours["v"].values).sum()) == 16
 
 
-@pytest.mark.parametrize(
-    "key",
-    ["v/0", "v/0.0.0", "v/0.x", "v/0.-1", "v/00.0", "v/0/0", "v/0.", "v/.0", "v/0.0\n", "v/c/0/0", "v/x/0.0", "v/٣.0",
-     "v/0.1234567890123456789"],
-)  # fmt: skip
-def test_keys_that_name_no_chunk_are_refused_by_name(tmp_path: Path, data: str, key: str) -> None:
-    path = write_json(tmp_path / "refs.json", {"version": 1, "refs": {**GROUP, **V, **chunks(data), key: [data, 0, 8]}})
-    message = refused(path)
-    assert repr(key) in message
-    assert "2 dimensions" in message
-
-
-def test_references_below_no_array_are_refused_by_name(tmp_path: Path, data: str) -> None:
-    refs = {**GROUP, **V, **chunks(data), "w/0": [data, 0, 8], "w/1": [data, 0, 8], "lost": "x"}
-    path = write_json(tmp_path / "refs.json", {"version": 1, "refs": refs})
-    message = refused(path)
-    assert "'w/0' is a reference, and no array is there" in message
-    assert "'lost'" in message
-    dataset = vz_beam.open_virtual_dataset(path, unsupported="skip")
-    assert set(dataset.vz.skipped) == {"w", "lost"}
-    assert set(dataset.variables) == {"v"}
-
-
-@pytest.mark.parametrize(
-    ("entry", "words"),
-    [
-        (None, "neither text"),
-        (7, "neither text"),
-        ([], "neither text"),
-        (["a", 1], "neither text"),
-        (["a", 1, 2, 3], "neither text"),
-        ({"a": 1}, "neither text"),
-        ([None, 0, 8], "no URL"),
-        ([7], "no URL"),
-        (["", 0, 8], "empty URL"),
-        (["s3://b/a", -1, 8], "negative"),
-        (["s3://b/a", 0, -8], "negative"),
-        (["s3://b/a", 0.5, 8], "0.5"),
-        (["s3://b/a", "0", 8], "'0'"),
-        (["s3://b/a", True, 8], "True"),
-        (["s3://b/a", 2**63, 8], "9223372036854775808"),
-        ([["s3://b/a"], 0, 8], "no URL"),
-        (["s3://key:secret@b/a", 0, 8], "v: "),
-    ],
-)
-def test_entries_of_no_known_form_are_refused_with_their_variable(
-    tmp_path: Path, data: str, entry: Any, words: str
-) -> None:
-    sound = {"w/.zarray": array_document([2], [2]), "w/.zattrs": dimensions("w"), "w/0": [data, 0, 4]}
-    refs = {**GROUP, **V, **chunks(data), **sound, "v/1.1": entry}
-    path = write_json(tmp_path / "refs.json", {"version": 1, "refs": refs})
-    message = refused(path)
-    assert "v: " in message
-    assert words in message
-    assert "secret" not in message
-    dataset = vz_beam.open_virtual_dataset(path, unsupported="skip", loadable_variables=["w"])
-    assert list(dataset.vz.skipped) == ["v"]
-    assert dataset["w"].values.tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        ({"shape": None}, "shape"),
-        ({"shape": [5, -4]}, "shape"),
-        ({"shape": [5, 4.0]}, "shape"),
-        ({"shape": [5, True]}, "shape"),
-        ({"shape": [5]}, "chunk"),
-        ({"shape": [2**63, 1]}, "shape"),
-        ({"shape": [10**9, 10**9], "chunks": [1, 1]}, "1,000,000,000,000,000,000 chunks"),
-        ({"chunks": [0, 2]}, "chunk"),
-        ({"chunks": "22"}, "chunks"),
-        ({"dtype": "<q9"}, "<q9"),
-        ({"dtype": 4}, "dtype"),
-        ({"dtype": "|O"}, "no object codec"),
-        ({"dtype": "|O", "filters": [{"id": "pickle"}]}, "pickle"),
-        ({"dtype": [["a", "<i2"], ["b", ">i2"]]}, "mixes byte orders"),
-        ({"compressor": {"level": 1}}, "no id"),
-        ({"compressor": "zlib"}, "v: "),
-        ({"compressor": {"id": ["zlib"]}}, "no id"),
-        ({"filters": {"id": "shuffle"}}, "v: "),
-        ({"filters": [{"id": "zlib"}, {"id": "delta", "dtype": "<i2"}]}, "follows"),
-        ({"order": "A"}, "order"),
-        ({"fill_value": "x"}, "v: "),
-        ({"fill_value": [1]}, "v: "),
-        ({"fill_value": 70000}, "v: "),
-        ({"zarr_format": 3}, "zarr_format"),
-        ({"dimension_separator": "-"}, "dimension_separator"),
-    ],
-)
-def test_damaged_metadata_are_refused_with_their_variable(
-    tmp_path: Path, data: str, damage: dict[str, Any], words: str
-) -> None:
-    sound = {"w/.zarray": array_document([2], [2]), "w/.zattrs": dimensions("w"), "w/0": [data, 0, 4]}
-    broken = {"v/.zarray": array_document([5, 4], [2, 2]) | damage, "v/.zattrs": dimensions("y", "x")}
-    path = write_json(tmp_path / "refs.json", {"version": 1, "refs": {**GROUP, **chunks(data), **sound, **broken}})
-    message = refused(path)
-    assert "v: " in message
-    assert words in message, message
-    dataset = vz_beam.open_virtual_dataset(path, unsupported="skip", loadable_variables=["w"])
-    assert list(dataset.vz.skipped) == ["v"]
-    assert dataset["w"].values.tolist() == [0, 1]
-    assert list(vz_beam.open_virtual_dataset(path, drop_variables="v", loadable_variables=[]).variables) == ["w"]
-
-
-@pytest.mark.parametrize(
-    ("refs", "words"),
-    [
-        ([], "JSON list"),
-        ({"version": 1}, "no array or group"),
-        ({"version": 1, "refs": []}, "refs is a JSON list"),
-        ({"version": 1, "refs": {}}, "no array or group"),
-        ({"version": 1, "refs": GROUP, "templates": ["a"]}, "templates are a list"),
-        ({"version": 1, "refs": GROUP, "templates": {"u": 1}}, "template 'u'"),
-        ({"version": 1, "refs": GROUP, "templates": {"u v": "1"}}, "template 'u v'"),
-        ({"version": 1, "refs": GROUP, "gen": {"a": 1}}, "gen is a dict"),
-        ({**GROUP, "v/.zarray": "{"}, "'v/.zarray' is no JSON"),
-        ({**GROUP, "v/.zarray": "base64:!!"}, "'v/.zarray' is no JSON"),
-        ({**GROUP, "v/.zarray": ["s3://b/v.zarray"]}, "lies in another file"),
-        ({**GROUP, "v/.zarray": 4}, "'v/.zarray' is a int"),
-        ({".zarray": array_document([2], [2])}, "arrays need names"),
-        ({**GROUP, **V, "v/w/.zarray": array_document([2], [2])}, "'v' is an array, and other"),
-        ({**GROUP, **V, "v/.zgroup": {"zarr_format": 2}}, "both an array and a group"),
-        ({**GROUP, **V, "../.zarray": array_document([2], [2])}, "'..' is no path"),
-        ({**GROUP, "a//b/.zarray": array_document([2], [2])}, "is no path"),
-        ({**GROUP, ".zattrs": 4}, "is a int"),
-        ({**GROUP, ".zattrs": "[]"}, "attributes of group ''"),
-        ({"zarr.json": {"zarr_format": 3}}, "neither an array nor a group"),
-    ],
-)
-def test_files_that_are_no_references_are_refused_with_what_is_wrong(tmp_path: Path, refs: Any, words: str) -> None:
-    assert words in refused(write_json(tmp_path / "refs.json", refs))
-
-
 def test_dimensions_without_names_get_phony_ones_by_length(tmp_path: Path, data: str) -> None:
     refs = {
         **GROUP,
@@ -585,11 +292,3 @@ def test_groups_that_only_paths_name_are_there(tmp_path: Path, data: str) -> Non
     assert set(tree.groups) == {"/", "/a", "/a/b"}
     assert tree["a"].attrs == {"title": "a"}
     assert np.asarray(tree["a/b/v"]).tolist() == [0, 1]
-
-
-def test_a_file_with_two_problems_names_both(tmp_path: Path, data: str) -> None:
-    refs = {**GROUP, **V, "v/0.0": 7, "w/.zarray": array_document([2], [2], "<q9"), "w/.zattrs": dimensions("w")}
-    message = refused(write_json(tmp_path / "refs.json", {"version": 1, "refs": refs}))
-    assert "2 variables" in message
-    assert "v: " in message
-    assert "w: " in message
