@@ -1,9 +1,11 @@
-"""Real references of other writers: values read through our manifests, against zarr and fsspec."""
+"""All real files of Kerchunk references: entries and values are those of fsspec and zarr, or refused by name."""
 
 from __future__ import annotations
 
-import os
-import warnings
+import base64
+import gzip
+import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,74 +13,138 @@ import fsspec
 import numpy as np
 import pytest
 import zarr
+from zarr.errors import UnknownCodecError
+from zarr.storage import FsspecStore
 
-import vz_beam
 from integration.real_data import ROOT
-from vz_beam.errors import VzBeamError
+from vz_beam.errors import FormatError
+from vz_beam.manifests.array import ManifestArray
+from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
-
-HAS_DATA = (ROOT / "MANIFEST.tsv").exists()
-if os.environ.get("CI") and not HAS_DATA:
-    raise RuntimeError(f"in CI the real files must be there: {ROOT} has no MANIFEST.tsv (set VZ_BEAM_REAL_DATA)")
-pytestmark = pytest.mark.skipif(not HAS_DATA, reason=f"no real files at {ROOT}: set VZ_BEAM_REAL_DATA")
+from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser
+from vz_beam.parsers.parser import find_parser
+from vz_beam.storage.folder_source import open_file_or_folder
+from vz_beam.storage.manifest_store import ManifestStore
+from vz_beam.testing.parser_suite import assert_same_values
 
 FOLDER = ROOT / "kerchunk"
-LOCAL = {
-    "generated__cmip5_ecearth_1850_single.json": 7,
-    "generated__cmip5_ecearth_4files_combined.json": 7,
-    "generated__fits_aia.json": 1,
-    "generated__fnoc1_netcdf3.json": 5,
-    "generated__harmony_3days_combined.json": 8,
-    "generated__hdf4_mod14.json": 30,
-    "generated__nemo_20150101_single.json": 8,
-    "generated__nemo_2files_combined.json": 8,
-    "generated__tiff_lcmap_2019.json": 3,
-}
-"""References to files that are here, and the number of their arrays that can be expressed."""
-REMOTE = [
-    "canitkerchunk__1pctCO2.r1i1p1f3.Amon.hus.gn.v20200115.185001-186912.nc.json",
-    "pythia__ARG_combined.json",
-    "pythia__RADAR.json",
-    "pythia__combined.parq",
-    "titilerx__reference.json",
-]
+_BASE = "{{base}}"
+"""Template of the references made here, for the folder above that of the references."""
 
 
-def by_fsspec(path: Path) -> zarr.Group:
-    filesystem = fsspec.filesystem("reference", fo=str(path), remote_protocol="file", asynchronous=True)
-    return zarr.open_group(zarr.storage.FsspecStore(filesystem, read_only=True), mode="r", zarr_format=2)
+def json_files() -> list[Path]:
+    """Files that hold one set of references."""
+    files = [path for path in sorted(FOLDER.glob("*.json*")) if path.is_file()]
+    return [path for path in files if isinstance(_value(path), dict)]
 
 
-@pytest.mark.parametrize(("name", "count"), LOCAL.items(), ids=list(LOCAL))
-def test_arrays_read_as_zarr_reads_them_by_fsspec(name: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(FOLDER)  # from where fsspec takes relative names
-    store = KerchunkJSONParser(fs_root=str(FOLDER), unsupported="skip")(FOLDER / name)
-    ours, theirs = zarr.open_group(store, mode="r"), by_fsspec(FOLDER / name)
-    compared = 0
-    for path, array in ours.members(max_depth=None):
-        if not isinstance(array, zarr.Array):
-            continue
-        expected: Any = theirs[path]
-        np.testing.assert_array_equal(np.asarray(array[...]), np.asarray(expected[...]), err_msg=path)
-        compared += 1
-    assert compared == count
+def parquet_stores() -> list[Path]:
+    return sorted(path.parent for path in FOLDER.glob("*/.zmetadata"))
 
 
-@pytest.mark.parametrize("name", REMOTE)
-def test_references_to_files_elsewhere_open_without_reading_these(name: str) -> None:
-    dataset = vz_beam.open_virtual_dataset(str(FOLDER / name), loadable_variables=[])
-    assert len(dataset.variables) >= 4
-    assert dataset.vz.nrefs() > 0
+def _value(path: Path) -> Any:
+    data = path.read_bytes()
+    return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
 
 
-def test_every_file_of_references_opens_or_is_refused_by_name() -> None:
-    refused: dict[str, str] = {}
-    for path in sorted(FOLDER.iterdir()):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            try:
-                vz_beam.open_virtual_datatree(path, loadable_variables=[], unsupported="skip")
-            except VzBeamError as error:
-                refused[path.name] = str(error)
-    assert set(refused) <= {"kerchunk__kerchunk_index.parquet", "kerchunk__subset.json.gz"}
-    assert all(name in text for name, text in refused.items())
+@pytest.mark.parametrize("path", json_files(), ids=lambda path: path.name)
+def test_entries_and_values_of_json_are_those_of_fsspec(path: Path) -> None:
+    with closing(open_file_or_folder(path)) as source:
+        assert isinstance(find_parser(source), KerchunkJSONParser)
+    group = KerchunkJSONParser(fs_root=str(FOLDER), unsupported="skip")(path).group
+    value = _value(path)
+    overrides = {"base": str(ROOT)} if "base" in value.get("templates", {}) else None
+    options = {"fo": value, "template_overrides": overrides, "remote_protocol": "file"}
+    if "{{u}}" in json.dumps(value.get("refs", value)) and "u" not in value.get("templates", {}):
+        assert any("'u' is not known" in reason for reason in group.skipped.values())
+        return
+    entries = fsspec.filesystem("reference", skip_instance_cache=True, **options).references
+    check(group, {key: entry for key, entry in entries.items() if not _is_document(key)}, options)
+
+
+@pytest.mark.parametrize("path", parquet_stores(), ids=lambda path: path.name)
+def test_entries_and_values_of_parquet_are_those_of_fsspec(path: Path) -> None:
+    with closing(open_file_or_folder(path)) as source:
+        assert isinstance(find_parser(source), KerchunkParquetParser)
+    group = KerchunkParquetParser(fs_root=str(FOLDER), unsupported="skip")(path).group
+    options = {"fo": str(path), "remote_protocol": "file"}
+    references = fsspec.filesystem("reference", skip_instance_cache=True, **options).references
+    entries = {}
+    for name, array in arrays_of(group).items():
+        for place in np.ndindex(*array.manifest.grid_shape):
+            key = f"{name}/" + (".".join(map(str, place)) or "0")
+            if key in references:
+                entries[key] = references[key]
+    check(group, entries, options)
+
+
+@pytest.mark.skipif(not FOLDER.exists(), reason="no real data")
+def test_files_of_other_things_are_refused_by_name() -> None:
+    for name in ("kerchunk__subset.json.gz", "kerchunk__kerchunk_index.parquet"):
+        parser = KerchunkJSONParser() if ".json" in name else KerchunkParquetParser()
+        with pytest.raises(FormatError, match=name):
+            parser(FOLDER / name)
+
+
+def _is_document(key: str) -> bool:
+    return key.rpartition("/")[2] in (".zgroup", ".zattrs", ".zarray", ".zmetadata")
+
+
+def check(group: ManifestGroup, entries: dict[str, Any], options: dict[str, Any]) -> None:
+    """Each array has the entries that fsspec has for it, and the values where its files are here."""
+    arrays = arrays_of(group)
+    known = {key.rpartition("/")[0] for key in entries}
+    assert known <= {*arrays, *group.skipped}
+    assert arrays
+    reading = fsspec.filesystem("reference", skip_instance_cache=True, asynchronous=True, **options)
+    theirs: Any = zarr.open_group(FsspecStore(reading, read_only=True, path=""), mode="r", zarr_format=2)
+    for name, array in arrays.items():
+        ours = array.manifest.dict()
+        here = {key.rpartition("/")[2]: entry for key, entry in entries.items() if key.rpartition("/")[0] == name}
+        here = {key: entry for key, entry in here.items() if _is_inside(key, array)}
+        assert len(ours) == len(here), name
+        for key, entry in ours.items():
+            _check_entry(entry, here[key if array.ndim else next(iter(here))])
+        if _is_here(array):
+            assert_same_as(array, theirs, name)
+
+
+def _is_inside(key: str, array: ManifestArray) -> bool:
+    """Whether the chunk is one of the array: files may be written with others, which no reader asks for."""
+    return all(int(index) < count for index, count in zip(key.split("."), array.manifest.grid_shape, strict=False))
+
+
+def _check_entry(ours: Any, theirs: Any) -> None:
+    if "data" in ours:
+        text = theirs.encode() if isinstance(theirs, str) else theirs
+        marked = text.startswith(b"base64:")
+        assert ours["data"] == (base64.b64decode(text[7:]) if marked else text)
+        return
+    assert isinstance(theirs, (list, tuple))
+    assert theirs[0].split("/")[-1] == ours["path"].split("/")[-1]
+    if len(theirs) > 1:
+        assert (ours["offset"], ours["length"]) == (theirs[1], theirs[2])
+
+
+def assert_same_as(array: ManifestArray, theirs: Any, name: str) -> None:
+    try:
+        expected = np.asarray(theirs[name][...])
+    except UnknownCodecError:  # which is not installed
+        return
+    try:
+        found: Any = zarr.open_group(ManifestStore(ManifestGroup({"v": array})), mode="r")
+        values = np.asarray(found["v"][...])
+    except UnknownCodecError:  # numcodecs alone knows those that kerchunk brings along
+        return
+    assert_same_values(values, expected, name)
+
+
+def _is_here(array: ManifestArray) -> bool:
+    return all(
+        url.startswith("file://") and Path(url.removeprefix("file://")).exists() for url in array.manifest.locations
+    )
+
+
+def arrays_of(group: ManifestGroup) -> dict[str, ManifestArray]:
+    """Arrays by path."""
+    return {f"{at}/{name}".strip("/"): array for at, part in group.walk() for name, array in part.arrays.items()}

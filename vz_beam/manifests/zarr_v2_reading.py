@@ -67,11 +67,8 @@ def _metadata(document: Mapping[str, Any], attributes: dict[str, Any]) -> ArrayM
     shape, chunk_shape = _lengths(document, "shape"), _lengths(document, "chunks")
     if not shape and chunk_shape == (1,):
         chunk_shape = ()  # as some writers have it for scalars
-    if len(shape) == len(chunk_shape):
-        # and a chunk of no elements where the array has none
-        chunk_shape = tuple(
-            1 if length == chunk == 0 else chunk for length, chunk in zip(shape, chunk_shape, strict=True)
-        )
+    if len(chunk_shape) == len(shape):  # kerchunk's chunks of a dimension of length 0 are of length 0
+        chunk_shape = tuple(chunk or int(not length) for chunk, length in zip(chunk_shape, shape, strict=True))
     stored = _dtype(document["dtype"])
     serializer, codecs = _codecs(document, stored, len(shape))
     dtype: np.dtype[Any] = stored.newbyteorder("=") if stored.kind not in "OV" or stored.names else stored

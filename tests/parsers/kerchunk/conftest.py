@@ -1,12 +1,10 @@
-"""The file that references written by hand point at."""
-
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
 
-from tests.parsers.kerchunk.written_json import VALUES
+from tests.parsers.kerchunk.stores import VALUES
 
 
 @pytest.fixture

@@ -11,12 +11,16 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from zarr.storage import FsspecStore
 
 from vz_beam.datasets.engine import VzBeamBackendEntrypoint
+from vz_beam.errors import FormatError, InputError, UnsupportedError
+from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
+from vz_beam.testing.parser_suite import stored_values
 from vz_beam.testing.raw_store import RawStore
 from vz_beam.testing.writer_cases import cases
 from vz_beam.writers.writer import find_writer, write_store
@@ -92,7 +96,12 @@ def stored_by_zarr(store: Any, zarr_format: Literal[2, 3] = 2, **options: Any) -
     """The values of all arrays of a store by path, neither scaled nor masked, by zarr and fsspec."""
     group = zarr.open_group(_zarr_store(store, options), mode="r", zarr_format=zarr_format)
     members = dict(group.members(max_depth=None))
-    return {path: np.asarray(array[...]) for path, array in members.items() if isinstance(array, zarr.Array)}
+    return {path: _native(array[...]) for path, array in members.items() if isinstance(array, zarr.Array)}
+
+
+def _native(values: Any) -> NDArray[Any]:
+    found: NDArray[Any] = np.asarray(values)
+    return found if found.dtype.kind == "T" else found.astype(found.dtype.newbyteorder("="))
 
 
 def _zarr_store(store: Any, options: Mapping[str, Any]) -> FsspecStore:
@@ -148,3 +157,26 @@ GENERATED: dict[str, Any] = {
     },
 }
 """References by templates and generators, and an array of Zarr v3; no file is there."""
+
+GROUP = {".zgroup": {"zarr_format": 2}}
+V = {"v/.zarray": array_document([5, 4], [2, 2]), "v/.zattrs": dimensions("y", "x")}
+VALUES = np.arange(24, dtype="<i2").reshape(6, 4)
+"""Documents of an array of six chunks, and its values in a file."""
+
+
+def chunks(url: str, separator: str = ".") -> dict[str, list[Any]]:
+    """The references of ``v``, to a file with its six chunks."""
+    return {f"v/{n // 2}{separator}{n % 2}": [url, 8 * n, 8] for n in range(6)}
+
+
+def read_json(path: Any, **words: Any) -> dict[str, Any]:
+    """The values of all arrays of a JSON file by path."""
+    return stored_values(KerchunkJSONParser(**words)(path))
+
+
+def json_refusal(path: Any, **words: Any) -> str:
+    """The error that a JSON file is refused with, which names the file."""
+    with pytest.raises((FormatError, UnsupportedError, InputError)) as refusal:
+        KerchunkJSONParser(**words)(path)
+    assert Path(path).name in str(refusal.value)
+    return str(refusal.value)

@@ -1,61 +1,25 @@
-"""Metadata documents, keys and groups in JSON; values against fsspec, zarr and numpy."""
+"""What is wrong in JSON is refused by its name, and spoils no other variable."""
 
 from __future__ import annotations
 
-import base64
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import zarr
 
 import vz_beam
 from tests.parsers.kerchunk.stores import (
+    GROUP,
+    V,
     array_document,
-    assert_same_dataset,
+    chunks,
     dimensions,
-    open_ours,
-    open_theirs,
-    stored_by_zarr,
     write_json,
 )
-from tests.parsers.kerchunk.written_json import GROUP, VALUES, V, chunks, read, refused
+from tests.parsers.kerchunk.stores import (
+    json_refusal as refused,
+)
 from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
-from vz_beam.testing.parser_suite import assert_same_values
-
-
-@pytest.mark.parametrize("consolidated", [False, True])
-def test_documents_of_zarr_v3_are_read(tmp_path: Path, data: str, consolidated: bool) -> None:
-    path = tmp_path / "made.zarr"
-    root = zarr.open_group(path, mode="w", zarr_format=3, attributes={"title": "three"})
-    array = root.create_array(
-        "v", shape=(5, 4), chunks=(2, 2), dtype="int16", dimension_names=("y", "x"), attributes={"units": "K"},
-        compressors=None, fill_value=0, chunk_key_encoding={"name": "v2", "separator": "."},
-    )  # fmt: skip
-    array[:] = VALUES[:5]
-    deeper = root.create_group("g").create_array("w", shape=(5,), chunks=(2,), dtype="float32", fill_value=np.nan)
-    deeper[:4] = np.arange(4)
-    if consolidated:
-        zarr.consolidate_metadata(path, zarr_format=3)
-    refs: dict[str, Any] = {}
-    for file in sorted(path.rglob("*")):
-        key = file.relative_to(path).as_posix()
-        if file.name == "zarr.json":
-            if not consolidated or key == "zarr.json":
-                refs[key] = file.read_text()
-        elif file.is_file():
-            refs[key] = [str(file)]
-    assert len([key for key in refs if "zarr.json" not in key]) == 6 + 2
-    store = write_json(tmp_path / "refs.json", {"version": 1, "refs": refs})
-    found = read(store)
-    for name, expected in (("v", array), ("g/w", deeper)):
-        assert_same_values(found[name], np.asarray(expected[...]), name)
-    with open_ours(store) as ours:
-        assert (ours.attrs, ours["v"].attrs, ours["v"].dims) == ({"title": "three"}, {"units": "K"}, ("y", "x"))
-    if not consolidated:
-        assert_same_values(found["v"], stored_by_zarr(store, 3)["v"])
 
 
 def test_damaged_documents_of_zarr_v3_are_refused_by_name(tmp_path: Path, data: str) -> None:
@@ -90,54 +54,6 @@ def test_damaged_documents_of_zarr_v3_are_refused_by_name(tmp_path: Path, data: 
         assert "good" not in message.partition("Way out")[0], damage
         group = KerchunkJSONParser(unsupported="skip")(path).group
         assert (list(group.arrays), list(group.skipped)) == (["good"], ["v"])
-
-
-@pytest.mark.parametrize("as_text", [False, True])
-def test_consolidated_metadata_stands_in_for_documents_that_are_not_there(
-    tmp_path: Path, data: str, as_text: bool
-) -> None:
-    metadata = {**GROUP, **V, ".zattrs": {"title": "from .zmetadata"}, "v/.zattrs": dimensions("y", "x", units="K")}
-    document = {"zarr_consolidated_format": 1, "metadata": metadata}
-    refs = {".zmetadata": json.dumps(document) if as_text else document, **chunks(data)}
-    path = write_json(tmp_path / "refs.json", {"version": 1, "refs": refs})
-    with open_ours(path) as ours:
-        assert (ours.attrs, ours["v"].attrs) == ({"title": "from .zmetadata"}, {"units": "K"})
-        np.testing.assert_array_equal(ours["v"].values, VALUES[:5])
-    path = write_json(tmp_path / "both.json", {"version": 1, "refs": {**refs, ".zattrs": {"title": "own"}}})
-    with open_ours(path) as ours:
-        assert ours.attrs == {"title": "own"}
-
-
-def test_chunk_keys_with_slashes_fortran_order_and_scalars_read_as_zarr_reads_them(tmp_path: Path, data: str) -> None:
-    (tmp_path / "f.bin").write_bytes(np.asfortranarray(VALUES[:4]).tobytes("F"))
-    refs = {
-        **GROUP,
-        "v/.zarray": array_document([5, 4], [2, 2], dimension_separator="/"),
-        "v/.zattrs": dimensions("y", "x"),
-        **chunks(data, "/"),
-        "f/.zarray": array_document([4, 4], [4, 4], order="F"),
-        "f/.zattrs": dimensions("z", "x"),
-        "f/0.0": [str(tmp_path / "f.bin"), 0, 32],
-        "s/.zarray": array_document([], [], "<f4"),
-        "s/.zattrs": dimensions(),
-        "s/0": "base64:" + base64.b64encode(np.float32(2.5).tobytes()).decode(),
-    }
-    path = write_json(tmp_path / "refs.json", {"version": 1, "refs": refs})
-    found, expected = read(path), stored_by_zarr(path)
-    assert set(found) == set(expected) == {"v", "f", "s"}
-    for name, values in expected.items():
-        assert_same_values(found[name], values, name)
-    np.testing.assert_array_equal(found["f"], VALUES[:4])
-
-
-def test_chunks_outside_the_shape_are_left_alone_and_missing_ones_read_as_the_fill(tmp_path: Path, data: str) -> None:
-    refs: dict[str, Any] = {**GROUP, "v/.zarray": array_document([5, 4], [2, 2], fill_value=-7)}
-    refs |= {"v/.zattrs": dimensions("y", "x")}
-    refs |= {"v/0.1": [data, 8, 8], "v/3.0": [data, 0, 8], "v/0.2": ["relative", 0, 8], "v/0.123456789012345678": "x"}
-    path = write_json(tmp_path / "refs.json", {"version": 1, "refs": refs})
-    with open_ours(path) as ours, open_theirs(path) as theirs:
-        assert_same_dataset(ours, theirs)
-        assert int(np.isnan(ours["v"].values).sum()) == 16
 
 
 @pytest.mark.parametrize(
@@ -274,48 +190,9 @@ def test_files_that_are_no_references_are_refused_with_what_is_wrong(tmp_path: P
     assert words in refused(write_json(tmp_path / "refs.json", refs))
 
 
-def test_dimensions_without_names_get_phony_ones_by_length(tmp_path: Path, data: str) -> None:
-    refs = {
-        **GROUP,
-        "a/.zarray": array_document([2, 2], [2, 2]),
-        "b/.zarray": array_document([2, 3], [2, 3]),
-        "c/.zarray": array_document([3], [3]),
-        "c/.zattrs": dimensions("phony_dim_1"),
-        "twice/.zarray": array_document([3, 3], [3, 3]),
-        "twice/.zattrs": dimensions("x", "x"),
-        "a/0.0": [data, 0, 8],
-    }
-    dataset = vz_beam.open_virtual_dataset(write_json(tmp_path / "refs.json", refs), loadable_variables=["a"])
-    assert dataset["a"].dims == ("phony_dim_0", "phony_dim_2")
-    assert dataset["b"].dims == ("phony_dim_0", "phony_dim_3")
-    assert dataset["c"].dims == ("phony_dim_1",)
-    assert dataset["twice"].dims == ("x", "phony_dim_3")
-    assert dataset["a"].values.tolist() == VALUES[:2, :2].tolist()
-
-
-def test_groups_that_only_paths_name_are_there(tmp_path: Path, data: str) -> None:
-    refs: dict[str, Any] = {
-        "a/b/v/.zarray": array_document([2], [2]),
-        "a/b/v/.zattrs": dimensions("x"),
-        "a/b/v/0": [data, 0, 4],
-    }
-    refs["a/.zattrs"] = {"title": "a"}
-    path = write_json(tmp_path / "refs.json", {"version": 1, "refs": refs})
-    tree = vz_beam.open_virtual_datatree(path, loadable_variables=["a/b/v"])
-    assert set(tree.groups) == {"/", "/a", "/a/b"}
-    assert tree["a"].attrs == {"title": "a"}
-    assert np.asarray(tree["a/b/v"]).tolist() == [0, 1]
-
-
 def test_a_file_with_two_problems_names_both(tmp_path: Path, data: str) -> None:
     refs = {**GROUP, **V, "v/0.0": 7, "w/.zarray": array_document([2], [2], "<q9"), "w/.zattrs": dimensions("w")}
     message = refused(write_json(tmp_path / "refs.json", {"version": 1, "refs": refs}))
     assert "2 variables" in message
     assert "v: " in message
     assert "w: " in message
-
-
-def test_arrays_of_no_elements_are_there_whatever_their_chunks_are(tmp_path: Path) -> None:
-    document = array_document([0, 3], [0, 3])
-    path = write_json(tmp_path / "a.json", {**GROUP, "v/.zarray": document, "v/.zattrs": dimensions("y", "x")})
-    assert read(path)["v"].shape == stored_by_zarr(path)["v"].shape == (0, 3)
