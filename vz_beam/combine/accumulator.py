@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -245,6 +245,17 @@ class SchemaAccumulator:
         rest.rivals = {numbers: records for numbers, records in self.rivals.items() if numbers not in left_out}
         rest.failed = {**self.failed, **left_out}
         return rest
+
+    def with_left_out(self, failures: Iterable[FailedInput], skipped: Iterable[SkippedInput]) -> SchemaAccumulator:
+        """The same with what was left out: inputs that failed, and variables that were skipped."""
+        result = self.without({})
+        result.operations, result.sizes, result.skipped = dict(self.operations), dict(self.sizes), dict(self.skipped)
+        result.keys = {dim: dict(keys) for dim, keys in self.keys.items()}
+        for failure in failures:
+            result.fail(failure)
+        for one in skipped:
+            result.skip(one)
+        return result
 
     def _keep(self, record: InputRecord) -> None:
         form, shapes = self._shared(record.form), self._shared(record.shapes)

@@ -6,7 +6,9 @@ numbers are zeros and ones, and a reference of 20 bytes takes two or three.
 
 from __future__ import annotations
 
+import bisect
 import json
+import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from vz_beam.combine.fragment import Fragment
 from vz_beam.combine.placing import ArrayReferences, InputReferences
 from vz_beam.errors import CombineError
-from vz_beam.manifests.chunk_manifest import ChunkManifest
+from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
 
 _PIECE_BYTES = 2**28
 """Of a column that are compressed at once; Blosc takes at most 2**31 - 17."""
@@ -60,19 +62,30 @@ def unpacked_fragment(data: bytes) -> Fragment:
 
 
 def packed_references(references: InputReferences) -> bytes:
-    """What one input has, as bytes."""
+    """What one input has, as bytes: the columns of all its arrays together."""
     heads: list[Any] = []
-    blocks: list[bytes] = []
+    table: dict[str, int] = {}
+    parts: list[_Places] = []
+    start = 0
     for array in references.arrays:
         manifest = array.manifest
-        grid = None if manifest is None else list(manifest.grid_shape)
-        heads.append([array.group, array.path, array.dims, array.shape, array.chunk_shape, grid])
+        held = None
         if manifest is not None:
-            columns: tuple[Any, ...] = (manifest.location_ids, manifest.offsets, manifest.lengths)
-            ids, offsets, lengths = (column.ravel() for column in columns)
-            blocks += _packed_places(_Places(manifest.locations, ids, offsets, lengths, manifest.inlined))
+            held = [manifest.grid_shape, manifest.lengths.dtype.str]
+            known = [table.setdefault(url, len(table)) for url in manifest.locations]
+            ids = np.array([*known, INLINED, MISSING], np.int32)[manifest.location_ids.ravel()]
+            inlined = {start + number: data for number, data in manifest.inlined.items()}
+            columns = (manifest.offsets.ravel(), manifest.lengths.ravel().astype(np.uint64))
+            parts.append(_Places(manifest.locations, ids, *columns, inlined))
+            start += len(ids)
+        heads.append([array.group, array.path, array.dims, array.shape, array.chunk_shape, held])
+    ids, offsets, lengths = (
+        np.concatenate([np.empty(0, dtype), *(getattr(part, name) for part in parts)])
+        for name, dtype in (("ids", np.int32), ("offsets", np.uint64), ("lengths", np.uint64))
+    )
+    together = {number: data for part in parts for number, data in part.inlined.items()}
     head = json.dumps([list(references.numbers.items()), references.label, heads]).encode()
-    return _joined([head, *blocks])
+    return _joined([head, *_packed_places(_Places(list(table), ids, offsets, lengths, together))])
 
 
 def unpacked_references(data: bytes) -> InputReferences:
@@ -83,20 +96,39 @@ def unpacked_references(data: bytes) -> InputReferences:
     """
     head, *blocks = _blocks(data)
     numbers, label, heads = json.loads(head)
-    found = iter(blocks)
+    places = _unpacked_places(blocks)
+    inlined = sorted(places.inlined)
+    start = 0
     arrays = []
-    for group, path, dims, shape, chunk_shape, grid in heads:
+    for group, path, dims, shape, chunk_shape, held in heads:
         manifest = None
-        if grid is not None:
-            places = _unpacked_places([next(found) for _ in range(_BLOCKS)])
-            columns = (places.ids.reshape(grid), places.offsets.reshape(grid), places.lengths.reshape(grid))
-            manifest = ChunkManifest.from_columns(tuple(places.locations), *columns, places.inlined)
+        if held is not None:
+            grid, dtype = held
+            stop = start + math.prod(grid)
+            own = inlined[bisect.bisect_left(inlined, start) : bisect.bisect_left(inlined, stop)]
+            manifest = ChunkManifest.from_columns(
+                *_used(places.locations, places.ids[start:stop].reshape(grid)),
+                places.offsets[start:stop].reshape(grid),
+                places.lengths[start:stop].astype(dtype).reshape(grid),
+                {number - start: places.inlined[number] for number in own},
+            )
+            start = stop
         arrays.append(ArrayReferences(group, path, tuple(dims), tuple(shape), tuple(chunk_shape), manifest))
+    if start != len(places.ids):
+        raise _damaged()
     return InputReferences(dict(numbers), label, tuple(arrays))
 
 
-_BLOCKS = 6
-"""Of the places of one array."""
+def _used(locations: Sequence[str], ids: NDArray[np.int32]) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """The locations that ``ids`` use, in order of first use, and the ids among them."""
+    if len(locations) <= 1:
+        return tuple(locations), ids
+    used, first = np.unique(ids[ids >= 0], return_index=True)
+    order = used[np.argsort(first)]
+    table = np.empty(len(locations) + 2, np.int32)
+    table[order] = np.arange(len(order), dtype=np.int32)
+    table[INLINED], table[MISSING] = INLINED, MISSING
+    return tuple(locations[i] for i in order), table[ids]
 
 
 def _columns(fragment: Fragment) -> tuple[Any, ...]:

@@ -106,11 +106,12 @@ class CombineManifests(beam.PTransform[Any, Any]):
         if self._layout is not None:
             layout = pipeline | "Given layout" >> beam.Create([self._layout]).with_output_types(Layout)
         else:
-            schemas = datasets | "Schema" >> beam.MapTuple(schema_of).with_output_types(Any)
-            left_out = [skipped] if failures is None else [skipped, failures]
-            schemas = (schemas, *left_out) | "With what was left out" >> beam.Flatten()
-            plan = beam.Map(plan_layout, self._choices)
+            # what was left out goes past: flattened into the schemas it would part them from their combining, and each
+            # would be sent to it with its coordinates
+            schemas = datasets | "Schema" >> beam.MapTuple(schema_of).with_output_types(InputSchema)
             gathered = schemas | "Gather schemas" >> beam.CombineGlobally(GatherSchemas())
+            left_out = [() if part is None else beam.pvalue.AsList(part) for part in (failures, skipped)]
+            plan = beam.Map(_plan, self._choices, *left_out)
             layout = gathered | "Plan" >> plan.with_output_types(Layout)
         references = datasets | "References" >> beam.MapTuple(references_of).with_output_types(InputReferences)
         placing = beam.ParDo(PlaceReferences(), beam.pvalue.AsSingleton(layout))
@@ -129,6 +130,15 @@ class CombineManifests(beam.PTransform[Any, Any]):
         return any(array.rewriting is not None for array in self._layout.arrays.values())
 
 
+def _plan(
+    gathered: SchemaAccumulator,
+    choices: CombineChoices,
+    failures: Iterable[FailedInput],
+    skipped: Iterable[SkippedInput],
+) -> Layout:
+    return plan_layout(gathered.with_left_out(failures, skipped), choices)
+
+
 def _rewrites(references: InputReferences, layout: Layout) -> Iterator[tuple[RewriteKey, RewritePart]]:
     return rewrites(layout, references)
 
@@ -139,12 +149,8 @@ class GatherSchemas(beam.CombineFn):
     def create_accumulator(self) -> SchemaAccumulator:
         return SchemaAccumulator()
 
-    def add_input(
-        self, accumulator: SchemaAccumulator, element: InputSchema | FailedInput | SkippedInput
-    ) -> SchemaAccumulator:
-        if isinstance(element, SkippedInput):
-            return accumulator.skip(element)
-        return accumulator.fail(element) if isinstance(element, FailedInput) else accumulator.add(element)
+    def add_input(self, accumulator: SchemaAccumulator, element: InputSchema) -> SchemaAccumulator:
+        return accumulator.add(element)
 
     def merge_accumulators(self, accumulators: Iterable[SchemaAccumulator]) -> SchemaAccumulator:
         merged = SchemaAccumulator()
