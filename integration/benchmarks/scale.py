@@ -160,11 +160,9 @@ def _run(folder: Path, references: int, workers: int) -> Measured:
     pairs = [(Index((Position("time", "concat", number, count),)), url_of(number)) for number in range(count)]
 
     def wired(inputs: Any, log: Any) -> Any:
-        made = (
-            inputs
-            | beam.Reshuffle()  # type: ignore[no-untyped-call]
-            | "Make" >> beam.MapTuple(virtual_input).with_output_types(tuple[Index, xr.Dataset])
-        )
+        spread = inputs | beam.Reshuffle()  # type: ignore[no-untyped-call]
+        make: Any = beam.MapTuple(virtual_input)  # type: ignore[no-untyped-call]
+        made = spread | "Make" >> make.with_output_types(tuple[Index, xr.Dataset])
         return made | CombineManifests() | WriteReferences(store)
 
     with worker_nursery() as command, _PeakMemory() as memory:

@@ -49,6 +49,7 @@ class InputRecord(NamedTuple):
         form: its variables.
         shapes: elements, of each variable.
         values: of the loaded variables.
+        references: number of chunks that are somewhere, of each variable.
     """
 
     numbers: tuple[int, ...]
@@ -56,6 +57,7 @@ class InputRecord(NamedTuple):
     form: Form
     shapes: tuple[tuple[int, ...], ...]
     values: tuple[Piece, ...]
+    references: tuple[int, ...]
 
     @property
     def witness(self) -> Witness:
@@ -172,7 +174,8 @@ class SchemaAccumulator:
             known.attributes.setdefault(path, AttributeUnion()).add(schema.witness, variable.attributes)
             if path not in known.representatives or schema.witness < known.representatives[path].witness:
                 known.representatives[path] = _representative(schema.witness, variable)
-        self._keep(InputRecord(*schema.witness, form, tuple(shapes), tuple(values)))
+        references = tuple(variable.references for variable in schema.variables.values())
+        self._keep(InputRecord(*schema.witness, form, tuple(shapes), tuple(values), references))
         return self
 
     def fail(self, failure: FailedInput) -> SchemaAccumulator:
@@ -260,7 +263,8 @@ class SchemaAccumulator:
     def _keep(self, record: InputRecord) -> None:
         form, shapes = self._shared(record.form), self._shared(record.shapes)
         values = tuple(self.shared.get(piece, piece) for piece in record.values)
-        record = InputRecord(record.numbers, record.label, form, shapes, values)
+        references = self._shared(record.references)
+        record = InputRecord(record.numbers, record.label, form, shapes, values, references)
         known = self.inputs.setdefault(record.numbers, record)
         if known is not record and known != record:
             rivals = self.rivals.setdefault(record.numbers, {_rank(known): known})
@@ -310,4 +314,4 @@ def _representative(witness: Witness, variable: VariableSchema) -> Representativ
 
 
 def _rank(record: InputRecord) -> tuple[str, ...]:
-    return (record.label, repr(record.form), repr(record.shapes), repr(record.values))
+    return (record.label, *map(repr, record[2:]))

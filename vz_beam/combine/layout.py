@@ -45,6 +45,8 @@ class ArrayLayout:
         unwritten: where missing chunks of the whole array read as missing data: the encoded chunk that stands for
             those that were never written in a file, and read as a value.
         rewriting: where chunks that do not fit are to be written anew.
+        references: how many the inputs have for this array, by which it is known that all have arrived; ``None`` where
+            they are not those that are written.
     """
 
     metadata: ArrayMetadata
@@ -54,6 +56,7 @@ class ArrayLayout:
     is_cut: bool = False
     unwritten: bytes | None = None
     rewriting: Rewriting | None = None
+    references: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

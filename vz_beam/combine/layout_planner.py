@@ -244,7 +244,11 @@ class LayoutPlanner:
         rewriting = None
         if path in self.majorities:
             rewriting = replace(self.majorities[path].rewriting, has_holes=path in self.with_holes)
-        return replace(array, placed_by=self._placed_by(known, dims), is_cut=path in self.cut, rewriting=rewriting)
+        placed_by = self._placed_by(known, dims)
+        references = None
+        if path not in self.cut and rewriting is None and array.unwritten is None:
+            references = self.survey.references(path, placed_by)
+        return replace(array, placed_by=placed_by, is_cut=path in self.cut, rewriting=rewriting, references=references)
 
     def _placed_by(self, known: Representative, dims: tuple[str, ...]) -> dict[str, int]:
         return {

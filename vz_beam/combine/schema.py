@@ -38,6 +38,7 @@ class VariableSchema:
         facts: (what, canonical text) of all that inputs must agree on, sorted.
         attributes: all attributes.
         values: where the variable is loaded.
+        references: number of chunks that are somewhere, where it is virtual.
     """
 
     order: int
@@ -48,6 +49,7 @@ class VariableSchema:
     facts: Facts
     attributes: Attributes
     values: xr.Variable | None = None
+    references: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ def _variable_schema(
         if metadata.attributes != attributes or metadata.dimension_names != dims:
             metadata = replace(metadata, attributes=attributes, dimension_names=dims)
         facts |= _storage_facts(metadata)
-        return VariableSchema(order, name in node.coords, metadata, dims, variable.shape, _sorted(facts), attributes)
+        about = (order, name in node.coords, metadata, dims, variable.shape, _sorted(facts), attributes)
+        return VariableSchema(*about, references=array.manifest.nrefs)
     values = _in_memory(name, variable)
     facts["loaded type"] = _type_family(values)
     if "calendar" in values.encoding:

@@ -102,6 +102,7 @@ class Survey:
     def __init__(self, gathered: SchemaAccumulator, choices: CombineChoices) -> None:
         self.gathered = gathered
         self.choices = choices
+        self._counted: dict[tuple[tuple[int, int], ...], list[tuple[InputRecord, int]]] = {}
         self._overridden = frozenset(f"attribute {name}" for name in choices.overridden)
         self.dims = tuple(gathered.operations)
         self.concat_dims = tuple(dim for dim, operation in gathered.operations.items() if operation == "concat")
@@ -149,6 +150,24 @@ class Survey:
                 if form.path == path and form.chunk_shape is not None:
                     found.setdefault(form.chunk_shape, one.first.witness)
         return found
+
+    def references(self, path: str, placed_by: Mapping[str, int]) -> int:
+        """How many references the inputs have for a virtual array, of those that have certain numbers."""
+        fixed = tuple((self.dims.index(dim), number) for dim, number in placed_by.items())
+        if fixed not in self._counted:
+            found: dict[tuple[int, int], tuple[InputRecord, int]] = {}
+            for record in self.gathered.inputs.values():
+                if not fixed or all(record.numbers[axis] == number for axis, number in fixed):
+                    key = (id(record.form), id(record.references))  # equal ones are one object
+                    first, count = found.get(key, (record, 0))
+                    found[key] = (first, count + 1)
+            self._counted[fixed] = list(found.values())
+        return sum(
+            count * references
+            for record, count in self._counted[fixed]
+            for form, references in zip(record.form, record.references, strict=True)
+            if form.path == path
+        )
 
     def parts(self) -> dict[tuple[int, ...], dict[frozenset[str], Witness]]:
         """The distinct lists of variables of the inputs that are to have the same ones, with the first of each.

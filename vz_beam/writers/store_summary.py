@@ -23,6 +23,7 @@ class ShardReceipt:
         checksum: CRC-32 of the shard's file, by which a repeated commit knows what it has published.
         virtual_nbytes: what the references point at, bytes.
         protocols: of the referenced URLs, sorted, such as ``("s3",)``.
+        placed: number of references that inputs gave, those that the layout holds left out.
     """
 
     key: ShardKey
@@ -33,6 +34,7 @@ class ShardReceipt:
     checksum: int
     virtual_nbytes: int
     protocols: tuple[str, ...] = ()
+    placed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
