@@ -196,9 +196,12 @@ def _plan(inputs: int) -> int:
     began = time.perf_counter()
     gathered = SchemaAccumulator()
     making = 0.0
+    _, template = virtual_input(Index((Position("time", "concat", 0, inputs),)), url_of(0))
     for number in range(inputs):
         start = time.perf_counter()
-        index, dataset = virtual_input(Index((Position("time", "concat", number, inputs),)), url_of(number))
+        index = Index((Position("time", "concat", number, inputs),))
+        dataset = template.assign_coords(time=("time", 24 * number + np.arange(24)))
+        dataset.encoding["source"] = url_of(number)
         making += time.perf_counter() - start
         gathered.add(schema_of(index, dataset))
     layout = plan_layout(gathered)

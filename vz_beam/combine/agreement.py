@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from vz_beam.combine.attributes import NAMING
 from vz_beam.combine.canonical import canonical_text
 from vz_beam.combine.loaded import MOST_LISTED, describe_difference
-from vz_beam.combine.schema import Facts
+from vz_beam.combine.schema import Facts, join_path
 from vz_beam.combine.skipped import SkippedInput, one_line
 from vz_beam.combine.survey import Survey
 from vz_beam.combine.witness import Witness
@@ -25,6 +26,7 @@ def agreement(survey: Survey) -> Agreement:
     absent = [] if survey.choices.variables == "union" else _absent_variables(survey)
     values = _values(survey)
     problems = [*differing_facts(survey.facts), *_attributes(survey), *_lengths(survey), *values.problems, *absent]
+    problems += _in_several_parts(survey)
     return Agreement(problems, values.notes)
 
 
@@ -86,6 +88,49 @@ def _values(survey: Survey) -> Agreement:
         else:
             sentences.append(f"values of {path!r}: {difference}, {files}")
     return Agreement([sentence for path in sorted(found) for sentence in found[path]], list(tolerated.values()))
+
+
+def _in_several_parts(survey: Survey) -> list[str]:
+    """Virtual data variables that inputs of several keys of a merged dimension have: only values could tell which.
+
+    Coordinates, what other variables name (bounds, grid mappings, cell measures) and what lacks the concatenated
+    dimensions are in all files and kept once.
+    """
+    if set(survey.dims) == set(survey.concat_dims):
+        return []
+    named, joined = _named_by_others(survey), set(survey.concat_dims)
+    holders: dict[str, dict[tuple[int, ...], Witness]] = {}
+    for part, variants in sorted(survey.parts().items()):
+        for paths, witness in variants.items():
+            for path in paths:
+                known = holders.setdefault(path, {})
+                known[part] = min(witness, known.get(part, witness))
+    found = []
+    for path, parts in sorted(holders.items()):
+        known_variable = survey.representatives.get(path)
+        if len(parts) < 2 or known_variable is None or known_variable.metadata is None:
+            continue
+        if known_variable.is_coordinate or not known_variable.dims or path in named:
+            continue
+        if survey.concat_dims and survey.concat_dims != survey.new_dims and not joined & set(known_variable.dims):
+            continue  # kept once, as what lacks the concatenated dimension is
+        first, second = sorted(parts.values())[:2]
+        found.append(
+            f"variable {path!r} is in {first.label} and in {second.label}, which are to be laid side by side, and only "
+            f"values could tell whether it is the same: load it (loadable_variables=[{path!r}]), or drop it from all "
+            "but one"
+        )
+    return found
+
+
+def _named_by_others(survey: Survey) -> set[str]:
+    found: set[str] = set()
+    for path, union in survey.attributes.items():
+        group = path.rpartition("/")[0]
+        for name in NAMING & union.firsts.keys():
+            words = str(union.firsts[name].value).replace(":", " ").split()
+            found.update(join_path(group, word) for word in words)
+    return found
 
 
 def _absent_variables(survey: Survey) -> list[str]:

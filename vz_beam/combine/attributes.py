@@ -44,6 +44,18 @@ MEANING = frozenset(
 """Attributes that must be the same in all inputs, unless they are overridden by name."""
 
 
+NAMING = frozenset(
+    [
+        "ancillary_variables",
+        "bounds",
+        "cell_measures",
+        "climatology",
+        "coordinates",
+        "formula_terms",
+        "grid_mapping",
+    ]
+)
+"""Attributes whose words are names of other variables."""
 PACKING = frozenset(["_FillValue", "_Unsigned", "add_offset", "missing_value", "scale_factor"])
 """Those of them that say how numbers are stored: values can be stored anew by other ones."""
 DROP_CONFLICTS = "drop_conflicts"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -119,12 +120,16 @@ def schema_of(index: Index, dataset: xr.Dataset | xr.DataTree) -> InputSchema:
     witness = Witness(index.numbers, source_of(dataset, index))
     variables: dict[str, VariableSchema] = {}
     groups: dict[str, Attributes] = {}
-    for group, node in nodes_of(dataset):
+    nodes = list(nodes_of(dataset))
+    joined = set(index.concat_dims)
+    gains = not joined <= {str(dim) for _, node in nodes for dim in node.dims}
+    for group, node in nodes:
         groups[group] = dict(node.attrs)
         clocks = _bounds_of_times(node)
         for name, variable in node.variables.items():
+            is_joined = not joined.isdisjoint(map(str, variable.dims)) or (gains and name not in node.coords)
             try:
-                schema = _variable_schema(len(variables), str(name), variable, node, clocks.get(str(name)))
+                schema = _variable_schema(len(variables), str(name), variable, node, clocks.get(str(name)), is_joined)
             except CombineError as error:
                 raise CombineError(f"{witness.label}: {error}") from error
             variables[join_path(group, str(name))] = schema
@@ -132,7 +137,7 @@ def schema_of(index: Index, dataset: xr.Dataset | xr.DataTree) -> InputSchema:
 
 
 def _variable_schema(
-    order: int, name: str, variable: xr.Variable, node: xr.Dataset, clock: str | None
+    order: int, name: str, variable: xr.Variable, node: xr.Dataset, clock: str | None, is_joined: bool
 ) -> VariableSchema:
     dims = tuple(map(str, variable.dims))
     array = virtual_array(variable)
@@ -149,6 +154,8 @@ def _variable_schema(
         if metadata.attributes != attributes or metadata.dimension_names != dims:
             metadata = replace(metadata, attributes=attributes, dimension_names=dims)
         facts |= _storage_facts(metadata)
+        if not is_joined:
+            facts["sizes of its chunks"] = _sizes(array)
         about = (order, name in node.coords, metadata, dims, variable.shape, _sorted(facts), attributes)
         return VariableSchema(*about, references=array.manifest.nrefs)
     values = _in_memory(name, variable)
@@ -173,6 +180,16 @@ def _storage_facts(metadata: ArrayMetadata) -> dict[str, str]:
         "fill value": canonical_text(metadata.fill_value),
         "loaded type": "virtual",
     }
+
+
+def _sizes(array: ManifestArray) -> str:
+    """Of an array that inputs have alike, what is cheap to compare: those of other values mostly have other sizes."""
+    manifest = array.manifest
+    checksum = zlib.crc32(manifest.lengths.astype(np.uint64).tobytes())
+    for number in sorted(manifest.inlined):
+        checksum = zlib.crc32(manifest.inlined[number], checksum)
+    nbytes = int(manifest.lengths.sum()) + sum(map(len, manifest.inlined.values()))
+    return f"{nbytes:,} bytes in {manifest.nrefs:,} chunks (checksum {checksum:08x})"
 
 
 def _in_memory(name: str, variable: xr.Variable) -> xr.Variable:
