@@ -11,14 +11,15 @@ import xarray as xr
 
 from tests.combine.virtual_files import combine, time_index, virtual_file
 from vz_beam.combine.choices import CombineChoices
-from vz_beam.combine.positions import check_positions
+from vz_beam.combine.positions import Series, check_positions
 from vz_beam.errors import InputError, MismatchError
 
 
 def checked(*pieces: Any, **choices: str) -> tuple[list[str], list[str]]:
     """Problems and notes of a coordinate whose pieces are in files a, b, c, ..."""
     arrays = {place: np.asarray(piece) for place, piece in enumerate(pieces)}
-    return tuple(check_positions("time", "time", arrays, "abcdefghij".__getitem__, **choices))  # type: ignore[return-value]
+    series = Series.of_pieces(arrays)
+    return tuple(check_positions("time", "time", series, "abcdefghij".__getitem__, **choices))  # type: ignore[return-value]
 
 
 def days(*texts: str) -> np.ndarray[Any, Any]:

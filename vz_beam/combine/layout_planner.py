@@ -22,7 +22,7 @@ from vz_beam.combine.holes import (
 )
 from vz_beam.combine.layout import ArrayLayout
 from vz_beam.combine.loaded import MOST_LISTED, encode_values, join_arrays
-from vz_beam.combine.positions import check_positions
+from vz_beam.combine.positions import Series, check_positions
 from vz_beam.combine.schema import join_path
 from vz_beam.combine.survey import Survey
 from vz_beam.combine.variants import Majority, majority, stored_variants, unwritable, with_packing
@@ -149,12 +149,12 @@ class LayoutPlanner:
         """Partial chunks in the middle, and coordinates that overlap or run backwards."""
         found = list(self.odd)
         for path, known in self.known.items():
-            group, _, name = path.rpartition("/")
+            name = path.rpartition("/")[2]
             if known.metadata is not None:
                 if path not in self.cut and path not in self.majorities:
                     found += self._uneven(path)
             elif name in known.dims and name in self.order:
-                found += self._checked_positions(path, group, name)
+                found += self._checked_positions(path, name)
         return found
 
     def _uneven(self, path: str) -> list[str]:
@@ -185,23 +185,45 @@ class LayoutPlanner:
             return f"the absent input {dim}={number}"
         return self.survey.witness_of_length(group, dim, number).label
 
-    def _checked_positions(self, path: str, group: str, dim: str) -> list[str]:
-        axis = self.survey.dims.index(dim)
-        values = self.survey.values[path]
-        by_number = {own[axis]: values[own].record.label for own in values}
-        pieces = {own[axis]: array.ravel() for own, array in self._pieces(path).items()}
-        numbers = self.order[dim].tolist()
-        here = {place: pieces[number] for place, number in enumerate(numbers) if _tells(pieces.get(number))}
-        check = check_positions(
-            path,
-            dim,
-            here,
-            lambda place: by_number.get(numbers[place], f"the absent input {dim}={numbers[place]}"),
-            overlaps=self.choices.overlaps,
-            gaps=self.choices.gaps,
-        )
+    def _checked_positions(self, path: str, dim: str) -> list[str]:
+        numbers = self.order[dim]
+        series = self._series(path)
+        if series is None:
+            axis = self.survey.dims.index(dim)
+            pieces = {own[axis]: array for own, array in self._pieces(path).items()}
+            here = {place: pieces[n] for place, n in enumerate(numbers.tolist()) if _tells(pieces.get(n))}
+            series = Series.of_pieces(here)
+
+        def label_of(place: int) -> str:
+            held = self.survey.values[path].get(self._place(dim, int(numbers[place])))
+            return f"the absent input {dim}={numbers[place]}" if held is None else held.record.label
+
+        check = check_positions(path, dim, series, label_of, overlaps=self.choices.overlaps, gaps=self.choices.gaps)
         self.notes += check.notes
         return check.problems
+
+    def _place(self, dim: str, number: int) -> tuple[int, ...]:
+        """The key of what has a number along one dimension and none along the others."""
+        return tuple(number if known == dim else -1 for known in self.survey.dims)
+
+    def _series(self, path: str) -> Series | None:
+        """The values of a coordinate of one joined dimension, in its order; ``None`` where pieces are not bytes alike.
+
+        Made without an array for each of what may be a million inputs.
+        """
+        known = self.known[path]
+        if len(known.dims) != 1 or known.dims[0] not in self.order or self.gained(known) or path in self.with_holes:
+            return None
+        (dim,) = known.dims
+        values = self.survey.values[path]
+        if len(values) != len(self.order[dim]):
+            return None
+        ordered = [values[self._place(dim, number)] for number in self.order[dim].tolist()]
+        if len({held.dtype for held in ordered}) > 1 or not all(isinstance(held.piece, bytes) for held in ordered):
+            return None
+        sizes = np.fromiter((held.shape[0] for held in ordered), np.int64, len(ordered))
+        joined = np.frombuffer(b"".join(held.piece for held in ordered), ordered[0].dtype)  # type: ignore[misc]
+        return Series(joined, sizes[sizes > 0], np.flatnonzero(sizes))
 
     def arrays(self) -> dict[str, ArrayLayout]:
         """``Layout.arrays``, in the order in which the first inputs hold them."""
@@ -261,20 +283,25 @@ class LayoutPlanner:
         self, path: str, known: Representative, clocks: dict[str, dict[str, Any]], time: str | None
     ) -> ArrayLayout:
         dims = (*self.gained(known), *known.dims)
-        survey = self.survey
-        pieces: dict[tuple[int, ...], NDArray[Any]] = {}
-        for own, values in self._pieces(path).items():
-            key = tuple(
-                int(self.ranks[dim][number]) if dim in dims and number >= 0 else 0
-                for dim, number in zip(survey.dims, own, strict=True)
-            )
-            pieces.setdefault(key, values)
-        array, joined_dims = join_arrays(pieces, [dim if dim in dims else None for dim in survey.dims], known.dims)
+        if (series := self._series(path)) is not None:
+            array, joined_dims = series.values, dims
+        else:
+            array, joined_dims = self._joined(path, known, dims)
         joined = xr.Variable(joined_dims, array, encoding=dict(known.encoding)).transpose(*dims)
         joined.attrs = self.survey.attributes[path].result(known.attribute_names, self.choices.attributes)
         metadata, chunks, used = encode_values(path, joined, clocks.get(time) if time else None)
         clocks[path] = used
         return ArrayLayout(metadata, chunks, is_loaded=True)
+
+    def _joined(self, path: str, known: Representative, dims: tuple[str, ...]) -> tuple[NDArray[Any], tuple[str, ...]]:
+        pieces: dict[tuple[int, ...], NDArray[Any]] = {}
+        for own, values in self._pieces(path).items():
+            key = tuple(
+                int(self.ranks[dim][number]) if dim in dims and number >= 0 else 0
+                for dim, number in zip(self.survey.dims, own, strict=True)
+            )
+            pieces.setdefault(key, values)
+        return join_arrays(pieces, [dim if dim in dims else None for dim in self.survey.dims], known.dims)
 
     def _pieces(self, path: str) -> dict[tuple[int, ...], NDArray[Any]]:
         """Loaded values by their numbers along the dimensions that are joined, -1 for the others; absent ones too."""

@@ -25,10 +25,32 @@ class PositionCheck(NamedTuple):
     notes: list[str]
 
 
+class Series(NamedTuple):
+    """The pieces of a coordinate one after the other, those of empty inputs left out.
+
+    Args:
+        values: of all pieces.
+        sizes: int64[pieces], elements.
+        places: int64[pieces], that each has among all inputs, ascending.
+    """
+
+    values: NDArray[Any]
+    sizes: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    @classmethod
+    def of_pieces(cls, pieces: Mapping[int, NDArray[Any]]) -> Series:
+        """Of pieces by place, in the order of places."""
+        filled = {place: array.ravel() for place, array in pieces.items() if array.size}
+        sizes = np.array([array.size for array in filled.values()], np.int64)
+        values = np.concatenate(list(filled.values())) if filled else np.empty(0)
+        return cls(values, sizes, np.array(list(filled), np.int64))
+
+
 def check_positions(
     name: str,
     dim: str,
-    pieces: Mapping[int, NDArray[Any]],
+    series: Series,
     label_of: Callable[[int], str],
     *,
     overlaps: str = "raise",
@@ -42,19 +64,15 @@ def check_positions(
     Args:
         name: path of the coordinate.
         dim: its dimension.
-        pieces: values by place of the input, in the order of places.
+        series: its values.
         label_of: gives the name of an input by its place.
         overlaps: what becomes of pieces that overlap the one before, repeat it or run backwards: ``"raise"`` makes
             each a problem, ``"warn"`` a note, ``"keep"`` nothing.
         gaps: the same for places where a regular coordinate leaves out steps.
     """
-    places = [place for place, values in pieces.items() if values.size]
-    if not places:
-        return PositionCheck([], [])
-    values = np.concatenate([pieces[place].ravel() for place in places])
+    values, sizes, places = series
     if len(places) < 2 or not (values.dtype.kind in "iufmM" or is_cftime(values)):
         return PositionCheck([], [])
-    sizes = np.array([pieces[place].size for place in places], np.int64)
     firsts = np.cumsum(sizes) - sizes
     lows, highs = np.minimum.reduceat(values, firsts), np.maximum.reduceat(values, firsts)
     if (sizes == 1).all() and (lows == lows[0]).all():
@@ -69,19 +87,18 @@ def check_positions(
         backwards = highs[one + 1] < lows[one] if rising else lows[one + 1] > highs[one]
         told.append(
             f"coordinate {name!r} {'runs backwards' if backwards else 'overlaps'} along {dim!r}: "
-            f"{lows[one]} to {highs[one]} in {label_of(places[one])}, then {lows[one + 1]} to {highs[one + 1]} in "
-            f"{label_of(places[one + 1])} (give each file once, in the order of this coordinate, or say "
+            f"{lows[one]} to {highs[one]} in {label_of(int(places[one]))}, then {lows[one + 1]} to {highs[one + 1]} in "
+            f"{label_of(int(places[one + 1]))} (give each file once, in the order of this coordinate, or say "
             "order_by='coordinate'; overlaps='keep' takes them as they are)"
         )
     told = {"raise": problems, "warn": notes, "keep": []}[gaps]
     if gaps != "keep" and good.all():
-        known = np.array(places)
         for one, count in _steps_left_out(values, firsts)[:MOST_LISTED]:
-            if known[one + 1] == known[one] + 1:  # else an input is absent there, which is told as such
+            if places[one + 1] == places[one] + 1:  # else an input is absent there, which is told as such
                 told.append(
                     f"coordinate {name!r} has a gap along {dim!r}: {_steps(count)} left out between "
-                    f"{values[firsts[one + 1] - 1]} in {label_of(places[one])} and {values[firsts[one + 1]]} in "
-                    f"{label_of(places[one + 1])} (add the files between; gaps='keep' takes it as it is)"
+                    f"{values[firsts[one + 1] - 1]} in {label_of(int(places[one]))} and {values[firsts[one + 1]]} in "
+                    f"{label_of(int(places[one + 1]))} (add the files between; gaps='keep' takes it as it is)"
                 )
     return PositionCheck(problems, notes)
 
