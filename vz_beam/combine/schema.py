@@ -121,12 +121,15 @@ def schema_of(index: Index, dataset: xr.Dataset | xr.DataTree) -> InputSchema:
     groups: dict[str, Attributes] = {}
     nodes = list(nodes_of(dataset))
     joined = set(index.concat_dims)
+    is_alone = not index.positions
     gains = not joined <= {str(dim) for _, node in nodes for dim in node.dims}
     for group, node in nodes:
         groups[group] = dict(node.attrs)
         clocks, coordinates = _bounds_of_times(node), frozenset(node.coords)
         for name, variable in node.variables.items():
-            is_joined = not joined.isdisjoint(map(str, variable.dims)) or (gains and name not in coordinates)
+            is_joined = (
+                is_alone or not joined.isdisjoint(map(str, variable.dims)) or (gains and name not in coordinates)
+            )
             try:
                 about = (len(variables), str(name), variable, name in coordinates, clocks.get(str(name)))
                 schema = _variable_schema(*about, is_joined)
