@@ -119,6 +119,107 @@ def test_files_of_unequal_whole_variable_chunks_are_refused(tmp_path: Path) -> N
     assert not store.exists()
 
 
+def january_and_february() -> list[str]:
+    return sorted(series("hidefix_jan_feb"), reverse=True)
+
+
+def joined(files: list[str], dim: str) -> xr.Dataset:
+    return xr.open_mfdataset(
+        files, combine="nested", concat_dim=dim, data_vars="minimal", coords="minimal", compat="override"
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_months_in_compressed_whole_variable_chunks_are_one_array_where_they_are_rewritten(
+    workers: int, tmp_path: Path
+) -> None:
+    files = january_and_february()
+    store = tmp_path / "store.parquet"
+    summary = vz_beam.build(files, store, concat_dim="time", mismatch="rewrite", workers=workers, progress=False)
+    assert summary.rewritten_chunks == 2  # February's chunks of the two variables
+    with joined(files, "time") as expected, xr.open_dataset(str(store), engine="kerchunk") as ours:
+        assert expected.sizes["time"] == 59
+        assert_same_values(ours, expected)
+
+
+def test_months_in_compressed_whole_variable_chunks_are_two_eras(tmp_path: Path) -> None:
+    files = january_and_february()
+    store = tmp_path / "store.parquet"
+    vz_beam.build(files, store, concat_dim="time", mismatch="split", progress=False)
+    options = {"storage_options": {"fo": str(store), "remote_protocol": "file"}}
+    for era, file in zip(("era_1", "era_2"), files, strict=True):
+        with (
+            xr.open_dataset("reference://", engine="zarr", group=era, backend_kwargs=options) as ours,
+            xr.open_dataset(file, engine="h5netcdf") as expected,
+        ):
+            assert_same_values(ours, expected)
+
+
+@pytest.mark.parametrize("variables", ["raise", "union"])
+def test_granules_of_other_lengths_and_packing_are_refused(variables: str, tmp_path: Path) -> None:
+    with pytest.raises(MismatchError) as caught:
+        vz_beam.build(
+            series("goes_glm_g16"), tmp_path / "s.parquet", concat_dim="granule", variables=variables, progress=False
+        )
+    for words in ("the length of dimension 'number_of_events': 9497 in", "'event_energy' attribute scale_factor"):
+        assert words in str(caught.value)
+
+
+def test_sites_of_other_depths_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MismatchError, match=r"the length of dimension 'depth': 6 in .*E13.*, 5 in .*E31"):
+        vz_beam.build(series("arm_sgpstamp_sites"), tmp_path / "s.parquet", concat_dim="site", progress=False)
+
+
+@pytest.mark.parametrize(("name", "count", "groups"), [("odim_behel_dbzh", 3, 12), ("meteofrance_odim_sweeps", 10, 3)])
+def test_volumes_of_a_radar_are_one_tree_along_a_new_dimension(
+    name: str, count: int, groups: int, tmp_path: Path
+) -> None:
+    files = series(name)
+    assert len(files) == count
+    store = tmp_path / "store.parquet"
+    vz_beam.build(files, store, concat_dim="volume", tree=True, progress=False)
+    options = {"storage_options": {"fo": str(store), "remote_protocol": "file"}}
+    compared = 0
+    with h5py.File(files[0]) as first:
+        paths: list[str] = []
+        first.visititems(lambda path, node: paths.append(path) if isinstance(node, h5py.Dataset) else None)
+    for path in paths:
+        values = []
+        for file in files:
+            with h5py.File(file) as original:
+                values.append(original[path][...])
+        group, _, variable = path.rpartition("/")
+        with xr.open_dataset(
+            "reference://", engine="zarr", group=group, backend_kwargs=options, decode_cf=False
+        ) as ours:
+            np.testing.assert_array_equal(ours[variable].values, np.stack(values))
+        compared += 1
+    assert compared == groups
+
+
+def test_sweeps_and_times_of_a_radar_are_one_tree_along_two_new_dimensions(tmp_path: Path) -> None:
+    files = series("meteofrance_odim_sweeps")
+    sweeps = sorted({Path(file).stem.split("_")[3] for file in files})
+    times = [0, 1]
+    by_sweep = {sweep: sorted(file for file in files if f"_{sweep}_" in file) for sweep in sweeps}
+    pattern = vz_beam.FilePattern(
+        lambda sweep, time: by_sweep[sweep][time], vz_beam.ConcatDim("sweep", sweeps), vz_beam.ConcatDim("time", times)
+    )
+    store = tmp_path / "store.parquet"
+    summary = vz_beam.build(pattern, store, tree=True, progress=False)
+    assert summary.files == 10
+    options = {"storage_options": {"fo": str(store), "remote_protocol": "file"}}
+    with xr.open_dataset(
+        "reference://", engine="zarr", group="dataset1/data1", backend_kwargs=options, decode_cf=False
+    ) as ours:
+        assert ours["data"].dims[:2] == ("sweep", "time")
+        for row, sweep in enumerate(sweeps):
+            for column, file in enumerate(by_sweep[sweep]):
+                with h5py.File(file) as original:
+                    expected = original["dataset1/data1/data"][...]
+                np.testing.assert_array_equal(ours["data"].values[row, column], expected)
+
+
 @pytest.mark.parametrize(
     ("attribute", "first", "second"),
     [("scale_factor", 0.1, 0.5), ("add_offset", 0.0, 273.15), ("units", "K", "degC"), ("_FillValue", -1, -999)],

@@ -21,6 +21,8 @@ _HOMES = {
     "FilePattern": "patterns",
     "HDFParser": "parsers.hdf5",
     "Index": "patterns",
+    "KerchunkJSONParser": "parsers.kerchunk_json",
+    "KerchunkParquetParser": "parsers.kerchunk_parquet",
     "ManifestArray": "manifests",
     "ManifestGroup": "manifests",
     "ManifestStore": "storage.manifest_store",
@@ -36,6 +38,7 @@ _HOMES = {
     "open_virtual_mfdataset": "datasets",
     "open_virtual_mfdatatree": "datasets",
     "pattern_from_file_sequence": "patterns",
+    "plan_build": "transforms",
     "pattern_from_glob": "storage.glob_pattern",
     "to_virtualizarr": "datasets",
 }
@@ -49,6 +52,8 @@ __all__ = [
     "FilePattern",
     "HDFParser",
     "Index",
+    "KerchunkJSONParser",
+    "KerchunkParquetParser",
     "ManifestArray",
     "ManifestGroup",
     "ManifestStore",
@@ -65,6 +70,7 @@ __all__ = [
     "open_virtual_mfdatatree",
     "pattern_from_file_sequence",
     "pattern_from_glob",
+    "plan_build",
     "to_virtualizarr",
 ]
 
@@ -79,10 +85,19 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     )
     from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
     from vz_beam.parsers.hdf5 import HDFParser
+    from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
+    from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser
     from vz_beam.patterns import ConcatDim, FilePattern, Index, MergeDim, pattern_from_file_sequence
     from vz_beam.storage.glob_pattern import pattern_from_glob
     from vz_beam.storage.manifest_store import ManifestStore
-    from vz_beam.transforms import CombineManifests, OpenWithVirtualizarr, WriteReferences, build, local_runner
+    from vz_beam.transforms import (
+        CombineManifests,
+        OpenWithVirtualizarr,
+        WriteReferences,
+        build,
+        local_runner,
+        plan_build,
+    )
     from vz_beam.writers.store_summary import StoreSummary
 
 

@@ -119,7 +119,8 @@ class MismatchError(CombineError, ValueError):
             f"the inputs disagree in {count} place{'s' if count != 1 else ''}:\n{listed}\n"
             "Way out: leave the odd files out of the pattern, drop the variables "
             "(drop_variables=[...]), load them instead of referencing them "
-            "(loadable_variables=[...]), or build one store for each kind of file."
+            "(loadable_variables=[...]), give each kind of file a group of the store (mismatch='split'), or write the "
+            "chunks anew that do not fit (mismatch='rewrite')."
         )
 
 
@@ -134,6 +135,10 @@ class StoreMismatchError(MismatchError):
             f"written:\n{listed}\nWay out: drop the variables (dataset.drop_vars) where the store can do without them, "
             "or write to another group or store."
         )
+
+
+class RewriteError(CombineError):
+    """Values of an input that cannot be stored as most inputs store theirs."""
 
 
 class HolesError(CombineError):

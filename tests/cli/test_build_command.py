@@ -205,3 +205,35 @@ def test_a_file_that_fails_for_its_variables_is_a_line_in_the_words_of_the_comma
     assert len(failed) == 2
     assert "* ragged: values of variable-length arrays" in failed[0]
     assert "(--unsupported skip)" in failed[0]
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(vz_beam: Any, archive: Path, tmp_path: Path) -> None:
+    build = ["build", f"{archive}/*.nc", "store.parquet", "--concat-dim", "time", "--no-progress"]
+    ended = vz_beam(*build, "--dry-run")
+    assert (ended.code, ended.err) == (0, "")
+    for words in (
+        "plan of store.parquet (kerchunk-parquet)",
+        "12 opened, 0 failed",
+        "time: 365",
+        "references",
+        "shard",
+    ):
+        assert words in ended.out
+    assert not (tmp_path / "store.parquet").exists()
+    ended = vz_beam(*build, "--dry-run", "--sample", "4")
+    assert ended.code == 0
+    assert "4 of 12 (a sample" in ended.out
+    ended = vz_beam(*build, "--sample", "4")
+    assert ended.code == 2
+    assert "--dry-run" in ended.err
+
+
+def test_a_dry_run_prints_every_disagreement(vz_beam: Any, archive: Path, tmp_path: Path) -> None:
+    for month in (1, 2):
+        shutil.copy(archive / f"weather_2023-{month:02}.nc", tmp_path / f"m{month}.nc")
+    with h5py.File(tmp_path / "m2.nc", "r+") as file:
+        file["precipitation"].attrs["units"] = "furlong"
+    ended = vz_beam("build", "m1.nc", "m2.nc", "s.json", "--concat-dim", "time", "--no-progress", "--dry-run")
+    assert ended.code == 1
+    assert "disagree    'precipitation' attribute units" in ended.out
+    assert "furlong" in ended.out

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vz_beam.codecs import lzf_v3  # noqa: F401  # zarr knows the codec from then on
 from vz_beam.codecs.pipeline import decode_chunk, encode_chunk
-from vz_beam.errors import UnsupportedError
+from vz_beam.errors import FormatError, UnsupportedError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_manifest import ChunkManifest
 from vz_beam.manifests.group import ManifestGroup
@@ -94,3 +94,20 @@ def test_decoded_values_can_be_changed() -> None:
 def test_codecs_that_act_on_arrays_are_refused(metadata: ArrayMetadata) -> None:
     with pytest.raises(UnsupportedError, match="can be neither decoded nor encoded"):
         encode_chunk(metadata, np.zeros(2, "i4"))
+
+
+def test_chunks_of_texts_that_claim_another_number_of_them_are_refused() -> None:
+    metadata = ArrayMetadata((3,), np.dtypes.StringDType(), (3,), None, Codec("vlen-utf8"), fill_value="")
+    chunk = encode_chunk(metadata, np.array(["a", "b", "c"], np.dtypes.StringDType()))
+    for count in (0, 2, 4, 2**31 - 1, 2**32 - 1):
+        with pytest.raises(FormatError, match="does not hold the 3"):
+            decode_chunk(metadata, count.to_bytes(4, "little") + chunk[4:])
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_numbers_that_are_no_characters_are_refused(order: str) -> None:
+    metadata = ArrayMetadata((2,), np.dtype("U2"), (2,), order)
+    chunk = encode_chunk(metadata, np.array(["ab", "\U0010ffff"]))
+    assert decode_chunk(metadata, chunk).tolist() == ["ab", "\U0010ffff"]
+    with pytest.raises(FormatError, match="no characters"):
+        decode_chunk(metadata, (0x110000).to_bytes(4, order) + chunk[4:])  # type: ignore[arg-type]  # one of the two

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import vz_beam
 from tests.combine.virtual_files import combine, time_index, virtual_file
 from vz_beam.errors import HolesError, MismatchError
+from vz_beam.manifests import Codec
 from vz_beam.patterns import Index
 from vz_beam.patterns.index import Position
 
@@ -143,3 +144,31 @@ def test_values_of_eras_and_of_what_is_left_are_those_of_the_files(workers: int,
     assert "scale_factor" in (tmp_path / "failures.jsonl").read_text()
     with xr.open_dataset(str(tmp_path / "most.parquet"), engine="kerchunk") as ours:
         np.testing.assert_array_equal(ours["v"].values, expected(0, 2, 4)["v"].values)
+
+
+def test_an_input_that_ends_inside_a_chunk_ends_its_era() -> None:
+    codecs = (Codec("numcodecs.zlib", {"level": 1}),)
+    steps = (4, 4, 3, 4, 1, 2)
+    firsts = np.cumsum((0, *steps))
+    inputs = [
+        (time_index(n, 6), virtual_file(n, steps=length, first=int(firsts[n]), codecs=codecs))
+        for n, length in enumerate(steps)
+    ]
+    with pytest.raises(MismatchError, match="partial chunk"):
+        combine(inputs)
+    layout, shards = combine(inputs, mismatch="split")
+    assert {era: layout.arrays[f"{era}/v"].metadata.shape[0] for era in ("era_1", "era_2", "era_3")} == {
+        "era_1": 11,
+        "era_2": 5,
+        "era_3": 2,
+    }
+    assert layout.eras == {(0,): "era_1", (1,): "era_1", (2,): "era_1", (3,): "era_2", (4,): "era_2", (5,): "era_3"}
+    assert sum(len(fragment) for key, fragment in shards.items() if key.path.endswith("/v")) == 2 * (6 + 3 + 1)
+    assert "era_2: 2 inputs" in layout.notes[1]
+    assert "the inputs before end inside a chunk" in layout.notes[1]
+
+
+def test_uncompressed_inputs_that_end_inside_a_chunk_are_of_one_era() -> None:
+    inputs = [(time_index(n, 2), virtual_file(n, steps=3)) for n in range(2)]
+    layout, _ = combine(inputs, mismatch="split")
+    assert not layout.eras

@@ -31,7 +31,7 @@ def virtual_variable(
     fill_value: Any = None,
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.Variable:
-    """A variable whose chunk ``n`` lies at byte ``100 * n`` of ``url``."""
+    """A variable whose chunk ``n`` lies at byte ``100 * n`` of ``url``, 10 bytes of them where it is compressed."""
     metadata = ArrayMetadata(
         tuple(shape), np.dtype(dtype), tuple(chunk_shape), codecs=codecs, fill_value=fill_value, attributes=attrs or {}
     )
@@ -41,7 +41,7 @@ def virtual_variable(
         (url,),
         np.zeros(grid_shape, np.int32),
         (np.arange(count, dtype=np.uint64) * 100).reshape(grid_shape),
-        np.full(grid_shape, 10, np.uint32),
+        np.full(grid_shape, 10 if codecs else metadata.chunk_nbytes, np.uint32),
     )
     return xr.Variable(dims, ManifestArray(metadata, manifest), dict(attrs or {}))
 

@@ -24,7 +24,7 @@ from integration.servers.range_server import RangeServer
 from tests.daily_series import write_series
 from tests.mixed_files import BAD, write_mixed_file
 from vz_beam.datasets.engine import VzBeamBackendEntrypoint
-from vz_beam.errors import InputError, SourceNotFoundError, UnsupportedError
+from vz_beam.errors import FormatError, InputError, SourceNotFoundError, UnsupportedError
 from vz_beam.storage.chunk_requests import CHUNKS_TOGETHER, chunks_together
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,6 +174,20 @@ def test_nothing_is_read_before_it_is_used_but_dimension_coordinates(file: str) 
         assert ours["lat"].values.tolist() == np.linspace(-50, 50, 6).tolist()
         with pytest.raises(SourceNotFoundError):
             ours["t"].load()
+
+
+def test_a_chunk_that_cannot_be_decoded_is_refused_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("v", data=np.arange(1000), chunks=(1000,), compression="gzip")
+        place = file["v"].id.get_chunk_info(0).byte_offset
+    data = bytearray(path.read_bytes())
+    data[place : place + 8] = b"no zlib!"
+    path.write_bytes(data)
+    with open_ours(path) as ours, pytest.raises(FormatError, match=r"damaged\.h5.*cannot be decoded"):
+        ours["v"].load()
+    with open_ours(path) as ours, pytest.raises(IndexError):
+        ours["v"][1000].load()
 
 
 def test_a_pickled_dataset_reads_the_same_and_holds_no_credentials(file: str) -> None:

@@ -58,7 +58,8 @@ def test_values_that_lie_in_many_other_files_are_loaded_with_few_of_them_open(
         most_open = max(most_open, sum(map(is_open, sources)))
         return sources[-1]
 
-    monkeypatch.setattr("vz_beam.datasets.opening.open_source", counted)
+    monkeypatch.setattr("vz_beam.storage.source_pool.open_source", counted)
+    monkeypatch.setattr("vz_beam.storage.folder_source.open_source", counted)
     dataset = vz_beam.open_virtual_dataset(str(tmp_path / "main.h5"), loadable_variables=["time"])
     assert dataset["time"].values.tolist() == list(range(count))
     assert len(sources) == count + 1

@@ -219,7 +219,7 @@ def test_input_that_cannot_work_is_refused_before_anything_runs(files: list[str]
         vz_beam.build(files, store, concat_dim="time", spelling=1)
     for choices in (
         {"errors": "ignore"},
-        {"mismatch": "rewrite"},
+        {"mismatch": "repair"},
         {"holes": "ignore"},
         {"mode": "append"},
         {"workers": 0},

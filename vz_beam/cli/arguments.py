@@ -74,6 +74,7 @@ def _add_build(commands: Any) -> None:
     parser.add_argument("--loadable-variables", type=_names, metavar="A,B", help="read now, instead of referencing")
     parser.add_argument("--drop-variables", type=_names, metavar="A,B", help="leave out, by name or path")
     parser.add_argument("--group", metavar="PATH", help="the group of each file (default: the root)")
+    parser.add_argument("--tree", action="store_true", default=None, help="all groups of each file, as a tree")
     parser.add_argument("--parser", metavar="NAME", help="of the files (default: by their content)")
     parser.add_argument(
         "--order-by", choices=("index", "coordinate"), help="place files by name, or by their coordinate"
@@ -91,11 +92,35 @@ def _add_build(commands: Any) -> None:
         metavar="VARIABLE=VALUE",
         help="what missing parts of a variable read as that has no _FillValue; may be repeated",
     )
+    parser.add_argument(
+        "--mismatch",
+        choices=("raise", "exclude", "split", "rewrite"),
+        help="files that disagree: refuse, leave out, group, or write their chunks anew",
+    )
+    parser.add_argument(
+        "--attribute",
+        dest="attributes",
+        action=_KeyText,
+        metavar="NAME=RULE",
+        help="same, first, drop_conflicts or override for an attribute that differs, or for all others (*); repeatable",
+    )
+    parser.add_argument(
+        "--tolerance",
+        action=_Tolerance,
+        metavar="[VARIABLE=]NUMBER",
+        help="how far coordinates that must agree may be apart (times: in seconds); may be repeated",
+    )
+    parser.add_argument(
+        "--overlaps", choices=("raise", "warn", "keep"), help="coordinates that overlap or run backwards"
+    )
+    parser.add_argument("--gaps", choices=("raise", "warn", "keep"), help="steps that a regular coordinate leaves out")
     parser.add_argument("--chunks-per-shard", type=_count, metavar="N", help="references in one object of the store")
     parser.add_argument("--max-concurrency", type=_count, metavar="N", help="files that are opened at once, at most")
     parser.add_argument("--attempts", type=_count, metavar="N", help="tries of a file where the failure may pass")
     _add_storage_options(parser, "--storage-option", "source_storage_options", "of the files' storage")
     _add_storage_options(parser, "--target-storage-option", "target_storage_options", "of the store's storage")
+    parser.add_argument("--dry-run", action="store_true", help="open the files and print the plan; write nothing")
+    parser.add_argument("--sample", type=_count, metavar="N", help="with --dry-run: open about N files, evenly spaced")
     parser.add_argument("--no-progress", action="store_true", help="no progress on standard error")
 
 
@@ -130,6 +155,11 @@ def _add_storage_options(parser: argparse.ArgumentParser, flag: str, name: str, 
 class _KeyValue(argparse.Action):
     """Gathers ``KEY=VALUE`` into a dict; a key that is given twice is wrong."""
 
+    @staticmethod
+    def value_of(text: str) -> Any:
+        """The value that a text stands for."""
+        return value_of(text)
+
     def __call__(
         self,
         parser: argparse.ArgumentParser,
@@ -144,7 +174,29 @@ class _KeyValue(argparse.Action):
             parser.error(f"argument {option_string}: expected {self.metavar}")
         if key in options:
             parser.error(f"argument {option_string}: {key} is given twice")
-        setattr(namespace, self.dest, {**options, key: value_of(value)})
+        setattr(namespace, self.dest, {**options, key: self.value_of(value)})
+
+
+class _KeyText(_KeyValue):
+    """As ``_KeyValue``, with texts as they are."""
+
+    @staticmethod
+    def value_of(text: str) -> Any:
+        """The text."""
+        return text
+
+
+class _Tolerance(_KeyValue):
+    """As ``_KeyValue``; a number alone is for all."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        super().__call__(parser, namespace, values if "=" in values else f"*={values}", option_string)
 
 
 def value_of(text: str) -> Any:

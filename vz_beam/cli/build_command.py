@@ -10,7 +10,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from vz_beam.cli.command import ALL_WELL, SOME_FILES_FAILED
+from vz_beam.cli.command import ALL_WELL, FAILED, SOME_FILES_FAILED
 from vz_beam.cli.option_words import in_option_words
 from vz_beam.errors import InputError
 from vz_beam.parsers.parser import Parser, known_parsers
@@ -18,17 +18,18 @@ from vz_beam.patterns.file_names import pattern_from_names
 from vz_beam.storage.glob_match import has_magic
 from vz_beam.storage.glob_pattern import pattern_from_glob
 from vz_beam.storage.listing import list_files
-from vz_beam.transforms.building import build
+from vz_beam.transforms.building import build, plan_build
 from vz_beam.writers.left_out import FAILURES, SKIPPED
 
 CHOICES = (
-    *("loadable_variables", "drop_variables", "group", "errors", "unsupported", "attempts", "max_concurrency"),
+    *("loadable_variables", "drop_variables", "group", "tree", "errors", "unsupported", "attempts", "max_concurrency"),
     *(
         "chunks_per_shard",
         "order_by",
         "holes",
         "variables",
         "fill_values",
+        *("mismatch", "attributes", "tolerance", "overlaps", "gaps"),
         "mode",
         "format",
         "source_storage_options",
@@ -47,16 +48,17 @@ def run(arguments: argparse.Namespace) -> int:
     choices = {name: value for name in CHOICES if (value := getattr(arguments, name)) is not None}
     if arguments.parser is not None:
         choices["parser"] = named_parser(arguments.parser)
+    if arguments.sample is not None and not arguments.dry_run:
+        raise InputError("--sample is for --dry-run: a store is built from all files")
     options = PipelineOptions(arguments.beam_options)
-    summary = build(
-        pattern_of(files, arguments.concat_dim, arguments.name_pattern, arguments.source_storage_options),
-        store,
-        workers=arguments.workers,
-        runner=runner_of(options),
-        options=options,
-        progress=not arguments.no_progress,
-        **choices,
-    )
+    pattern = pattern_of(files, arguments.concat_dim, arguments.name_pattern, arguments.source_storage_options)
+    choices |= {"workers": arguments.workers, "runner": runner_of(options), "options": options}
+    choices["progress"] = not arguments.no_progress
+    if arguments.dry_run:
+        plan = plan_build(pattern, store, sample=arguments.sample, **choices)
+        print(in_option_words(str(plan), vars(arguments)))
+        return FAILED if plan.layout is None else SOME_FILES_FAILED if plan.failures else ALL_WELL
+    summary = build(pattern, store, **choices)
     print(in_option_words(str(summary), vars(arguments)))
     print(f"  open with   {how_to_open(store)}")
     folder = os.path.dirname(store)

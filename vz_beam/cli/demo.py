@@ -19,9 +19,9 @@ from zarr.storage import FsspecStore
 from vz_beam.cli.build_command import how_to_open
 from vz_beam.cli.command import ALL_WELL, FAILED
 from vz_beam.cli.demo_archive import write_archive
+from vz_beam.combine.sizes import readable_size
 from vz_beam.errors import InputError
 from vz_beam.transforms.building import build
-from vz_beam.writers.store_summary import readable_size
 
 MARK = ".vz-beam-demo"
 """A file that says that a folder was made by the demo, and may be written into again."""

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vz_beam.codecs.filter_names import FILTER_NAMES, HDF5_FILTER
+from vz_beam.combine.sizes import readable_size
 from vz_beam.combine.skipped import one_line
-from vz_beam.writers.store_summary import readable_size
 
 TITLES = (
     "array",

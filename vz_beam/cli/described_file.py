@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vz_beam.cli.described_arrays import DescribedArray, Description, codec_text
+from vz_beam.combine.sizes import readable_size
 from vz_beam.datasets.virtual_variables import virtual_dataset
 from vz_beam.errors import InputError
 from vz_beam.manifests.array import ManifestArray
@@ -15,7 +16,6 @@ from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.parsers.parser import SkippingParser, find_parser
 from vz_beam.storage.byte_source import ByteSource, open_source
-from vz_beam.writers.store_summary import readable_size
 
 
 def describe_file(url: str, group: str | None = None, storage_options: Mapping[str, Any] | None = None) -> Description:

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from vz_beam.cli.described_arrays import DescribedArray, Description, codec_text
 from vz_beam.cli.described_file import dtype_text
+from vz_beam.combine.sizes import readable_size
 from vz_beam.errors import FormatError, InputError
 from vz_beam.storage.byte_sink import ByteSink, open_sink
 from vz_beam.storage.urls import canonical_url, scheme_of
-from vz_beam.writers.store_summary import readable_size
 
 PARQUET_SUFFIXES = (".parquet", ".parq")
 

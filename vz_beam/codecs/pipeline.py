@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from vz_beam.codecs.hdf5_filter import Hdf5FilterV2
 from vz_beam.codecs.lzf import LzfV2
-from vz_beam.errors import UnsupportedError
+from vz_beam.errors import FormatError, UnsupportedError
 from vz_beam.manifests.axis_order import stored_order, without_transpose
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
 from vz_beam.manifests.zarr_v2 import array_filters, stored_dtype
@@ -50,6 +52,7 @@ def decode_chunk(metadata: ArrayMetadata, data: bytes) -> NDArray[Any]:
 
     Raises:
         UnsupportedError: codecs that do not act on bytes.
+        FormatError: a chunk of texts that has another number of them, or of characters that do not exist.
     """
     order = stored_order(metadata)
     metadata = _stored(metadata)
@@ -59,9 +62,15 @@ def decode_chunk(metadata: ArrayMetadata, data: bytes) -> NDArray[Any]:
     for configuration in reversed(array_filters(metadata)[1 if strings else 0 :]):
         decoded = numcodecs.registry.get_codec(configuration).decode(decoded)
     if strings:
-        texts: NDArray[Any] = VLenUTF8().decode(ensure_bytes(decoded))
+        encoded = ensure_bytes(decoded)
+        # The count that stands first is believed by the decoder, which takes memory for so many texts.
+        if int.from_bytes(encoded[:4], "little") != math.prod(metadata.chunk_shape):
+            raise FormatError(f"a chunk of texts does not hold the {math.prod(metadata.chunk_shape):,} of its shape")
+        texts: NDArray[Any] = VLenUTF8().decode(encoded)
         return texts.astype(metadata.dtype).reshape(metadata.chunk_shape).transpose(np.argsort(order))
     values: NDArray[Any] = np.frombuffer(ensure_bytes(decoded), dtype=stored_dtype(metadata))
+    if values.dtype.kind == "U" and (values.view(values.dtype.byteorder + "u4") > sys.maxunicode).any():
+        raise FormatError("a chunk of texts holds numbers that are no characters")
     # A copy where the order is native too, so that the values can be changed.
     return values.astype(metadata.dtype).reshape(metadata.chunk_shape).transpose(np.argsort(order))
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vz_beam.combine.attributes import AttributeUnion
-from vz_beam.combine.schema import Facts, FailedInput, InputSchema, VariableSchema, Witness
+from vz_beam.combine.schema import Facts, FailedInput, InputSchema, VariableSchema
 from vz_beam.combine.skipped import SkippedInput
+from vz_beam.combine.witness import Witness
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.patterns.index import Index, Position
 from vz_beam.patterns.keys import Key
@@ -22,7 +23,8 @@ Piece = bytes | tuple[Any, ...]
 class VariableForm(NamedTuple):
     """What many inputs share of a variable: what is neither a length nor a value, nor may differ.
 
-    ``dtype`` is that of loaded values, ``object`` for texts; ``None`` where the variable is virtual.
+    ``dtype`` is that of loaded values, ``object`` for texts; ``None`` where the variable is virtual, and has a
+    ``chunk_shape``, elements.
     """
 
     path: str
@@ -31,6 +33,7 @@ class VariableForm(NamedTuple):
     dims: tuple[str, ...]
     facts: Facts
     dtype: np.dtype[Any] | None
+    chunk_shape: tuple[int, ...] | None
 
 
 Form = tuple[VariableForm, ...]
@@ -46,6 +49,7 @@ class InputRecord(NamedTuple):
         form: its variables.
         shapes: elements, of each variable.
         values: of the loaded variables.
+        references: number of chunks that are somewhere, of each variable.
     """
 
     numbers: tuple[int, ...]
@@ -53,6 +57,7 @@ class InputRecord(NamedTuple):
     form: Form
     shapes: tuple[tuple[int, ...], ...]
     values: tuple[Piece, ...]
+    references: tuple[int, ...]
 
     @property
     def witness(self) -> Witness:
@@ -157,19 +162,20 @@ class SchemaAccumulator:
             if variable.values is not None:
                 dtype, piece = _packed(variable.values.values)
                 values.append(self._shared(piece) if concat.isdisjoint(variable.dims) else piece)
-            forms.append(
-                VariableForm(path, variable.order, variable.is_coordinate, variable.dims, variable.facts, dtype)
-            )
+            chunks = None if variable.metadata is None else variable.metadata.chunk_shape
+            fixed = (path, variable.order, variable.is_coordinate, variable.dims, variable.facts)
+            forms.append(VariableForm(*fixed, dtype, chunks))
             shapes.append(variable.shape)
         form = self._shared(tuple(forms))
         known = self.known.setdefault(form, FormKnowledge())
         for group, attributes in schema.groups.items():
-            known.attributes.setdefault(f"{group}/", AttributeUnion()).add(attributes)
+            known.attributes.setdefault(f"{group}/", AttributeUnion()).add(schema.witness, attributes)
         for path, variable in schema.variables.items():
-            known.attributes.setdefault(path, AttributeUnion()).add(variable.attributes)
+            known.attributes.setdefault(path, AttributeUnion()).add(schema.witness, variable.attributes)
             if path not in known.representatives or schema.witness < known.representatives[path].witness:
                 known.representatives[path] = _representative(schema.witness, variable)
-        self._keep(InputRecord(*schema.witness, form, tuple(shapes), tuple(values)))
+        references = tuple(variable.references for variable in schema.variables.values())
+        self._keep(InputRecord(*schema.witness, form, tuple(shapes), tuple(values), references))
         return self
 
     def fail(self, failure: FailedInput) -> SchemaAccumulator:
@@ -243,10 +249,22 @@ class SchemaAccumulator:
         rest.failed = {**self.failed, **left_out}
         return rest
 
+    def with_left_out(self, failures: Iterable[FailedInput], skipped: Iterable[SkippedInput]) -> SchemaAccumulator:
+        """The same with what was left out: inputs that failed, and variables that were skipped."""
+        result = self.without({})
+        result.operations, result.sizes, result.skipped = dict(self.operations), dict(self.sizes), dict(self.skipped)
+        result.keys = {dim: dict(keys) for dim, keys in self.keys.items()}
+        for failure in failures:
+            result.fail(failure)
+        for one in skipped:
+            result.skip(one)
+        return result
+
     def _keep(self, record: InputRecord) -> None:
         form, shapes = self._shared(record.form), self._shared(record.shapes)
         values = tuple(self.shared.get(piece, piece) for piece in record.values)
-        record = InputRecord(record.numbers, record.label, form, shapes, values)
+        references = self._shared(record.references)
+        record = InputRecord(record.numbers, record.label, form, shapes, values, references)
         known = self.inputs.setdefault(record.numbers, record)
         if known is not record and known != record:
             rivals = self.rivals.setdefault(record.numbers, {_rank(known): known})
@@ -296,4 +314,4 @@ def _representative(witness: Witness, variable: VariableSchema) -> Representativ
 
 
 def _rank(record: InputRecord) -> tuple[str, ...]:
-    return (record.label, repr(record.form), repr(record.shapes), repr(record.values))
+    return (record.label, *map(repr, record[2:]))

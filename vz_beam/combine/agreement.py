@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from vz_beam.combine.attributes import NAMING
+from vz_beam.combine.canonical import canonical_text
 from vz_beam.combine.loaded import MOST_LISTED, describe_difference
-from vz_beam.combine.schema import Facts, Witness
+from vz_beam.combine.schema import Facts, join_path
 from vz_beam.combine.skipped import SkippedInput, one_line
 from vz_beam.combine.survey import Survey
+from vz_beam.combine.witness import Witness
 
 
-def disagreements(survey: Survey, *, absent_are_missing: bool = False) -> list[str]:
-    """Every disagreement of the inputs, sorted; empty where they agree.
+class Agreement(NamedTuple):
+    """Where inputs disagree, and where they differ as far as they may."""
 
-    With ``absent_are_missing``, inputs may lack variables that others have.
-    """
-    absent = [] if absent_are_missing else _absent_variables(survey)
-    return [*differing_facts(survey.facts), *_lengths(survey), *_values(survey), *absent]
+    problems: list[str]
+    notes: list[str]
+
+
+def agreement(survey: Survey) -> Agreement:
+    """Every disagreement of the inputs, sorted; empty where they agree."""
+    absent = [] if survey.choices.variables == "union" else _absent_variables(survey)
+    values = _values(survey)
+    problems = [*differing_facts(survey.facts), *_attributes(survey), *_lengths(survey), *values.problems, *absent]
+    problems += _in_several_parts(survey)
+    return Agreement(problems, values.notes)
 
 
 def differing_facts(facts_by_path: Mapping[str, Mapping[Facts, Witness]]) -> list[str]:
@@ -48,8 +58,19 @@ def _lengths(survey: Survey) -> list[str]:
     return found
 
 
-def _values(survey: Survey) -> list[str]:
+def _attributes(survey: Survey) -> list[str]:
+    found = []
+    for path, union in sorted(survey.attributes.items()):
+        owner = f"{path!r}" if not path.endswith("/") else f"group {path!r}"
+        for name, first, other in union.conflicts(survey.choices.attributes):
+            texts = canonical_text(first.value), canonical_text(other.value)
+            found.append(_sentence(f"{owner} attribute {name}", texts[0], first.witness, texts[1], other.witness))
+    return found
+
+
+def _values(survey: Survey) -> Agreement:
     found: dict[str, list[str]] = {}
+    tolerated: dict[str, str] = {}
     told: set[tuple[str, Any, Any]] = set()
     for path, first, other in survey.rivals:
         sentences = found.setdefault(path, [])
@@ -58,9 +79,58 @@ def _values(survey: Survey) -> list[str]:
             continue
         told.add(known)
         difference = describe_difference(path, first.array(), other.array())
-        if difference is not None:
-            sentences.append(f"values of {path!r}: {difference}, in {first.record.label} and {other.record.label}")
-    return [sentence for path in sorted(found) for sentence in found[path]]
+        if difference is None:
+            continue
+        files = f"in {first.record.label} and {other.record.label}"
+        tolerance = survey.choices.tolerance_of(path)
+        if tolerance and describe_difference(path, first.array(), other.array(), tolerance) is None:
+            tolerated.setdefault(path, f"values of {path!r} differ within {tolerance:g}: {difference}, {files}")
+        else:
+            sentences.append(f"values of {path!r}: {difference}, {files}")
+    return Agreement([sentence for path in sorted(found) for sentence in found[path]], list(tolerated.values()))
+
+
+def _in_several_parts(survey: Survey) -> list[str]:
+    """Virtual data variables that inputs of several keys of a merged dimension have: only values could tell which.
+
+    Coordinates, what other variables name (bounds, grid mappings, cell measures) and what lacks the concatenated
+    dimensions are in all files and kept once.
+    """
+    if set(survey.dims) == set(survey.concat_dims):
+        return []
+    named, joined = _named_by_others(survey), set(survey.concat_dims)
+    holders: dict[str, dict[tuple[int, ...], Witness]] = {}
+    for part, variants in sorted(survey.parts().items()):
+        for paths, witness in variants.items():
+            for path in paths:
+                known = holders.setdefault(path, {})
+                known[part] = min(witness, known.get(part, witness))
+    found = []
+    for path, parts in sorted(holders.items()):
+        known_variable = survey.representatives.get(path)
+        if len(parts) < 2 or known_variable is None or known_variable.metadata is None:
+            continue
+        if known_variable.is_coordinate or not known_variable.dims or path in named:
+            continue
+        if survey.concat_dims and survey.concat_dims != survey.new_dims and not joined & set(known_variable.dims):
+            continue  # kept once, as what lacks the concatenated dimension is
+        first, second = sorted(parts.values())[:2]
+        found.append(
+            f"variable {path!r} is in {first.label} and in {second.label}, which are to be laid side by side, and only "
+            f"values could tell whether it is the same: load it (loadable_variables=[{path!r}]), or drop it from all "
+            "but one"
+        )
+    return found
+
+
+def _named_by_others(survey: Survey) -> set[str]:
+    found: set[str] = set()
+    for path, union in survey.attributes.items():
+        group = path.rpartition("/")[0]
+        for name in NAMING & union.firsts.keys():
+            words = str(union.firsts[name].value).replace(":", " ").split()
+            found.update(join_path(group, word) for word in words)
+    return found
 
 
 def _absent_variables(survey: Survey) -> list[str]:

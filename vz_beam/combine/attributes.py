@@ -5,10 +5,11 @@ Source: CF conventions 1.11, appendix A (https://cfconventions.org/cf-convention
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from vz_beam.combine.canonical import canonical_text
+from vz_beam.combine.witness import Witness
 
 MEANING = frozenset(
     [
@@ -40,37 +41,92 @@ MEANING = frozenset(
         "valid_range",
     ]
 )
-"""Attributes that must be the same in all inputs; of the others, those that differ are left out."""
+"""Attributes that must be the same in all inputs, unless they are overridden by name."""
+
+
+NAMING = frozenset(
+    [
+        "ancillary_variables",
+        "bounds",
+        "cell_measures",
+        "climatology",
+        "coordinates",
+        "formula_terms",
+        "grid_mapping",
+    ]
+)
+"""Attributes whose words are names of other variables."""
+PACKING = frozenset(["_FillValue", "_Unsigned", "add_offset", "missing_value", "scale_factor"])
+"""Those of them that say how numbers are stored: values can be stored anew by other ones."""
+DROP_CONFLICTS = "drop_conflicts"
+RULES = ("same", "first", DROP_CONFLICTS, "override")
+"""What may become of an attribute that differs; see :class:`vz_beam.combine.choices.CombineChoices`."""
+OTHERS = "*"
+"""Stands for all attributes that have no rule of their own and change no meaning."""
+
+
+class Said(NamedTuple):
+    """A value of an attribute, and the first input (in the pattern's order) that has it."""
+
+    witness: Witness
+    value: Any
 
 
 class AttributeUnion:
-    """Attributes of many inputs: those that never differed. Any order and grouping gives the same."""
+    """Attributes of many inputs: of each the first value, and the first other one. Any order and grouping is the same.
 
-    __slots__ = ("conflicts", "values")
+    "First" is in the pattern's order.
+    """
+
+    __slots__ = ("firsts", "others")
 
     def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-        self.conflicts: set[str] = set()
+        self.firsts: dict[str, Said] = {}
+        self.others: dict[str, Said] = {}
 
-    def add(self, attributes: Mapping[str, Any]) -> None:
+    def add(self, witness: Witness, attributes: Mapping[str, Any]) -> None:
         """Take in the attributes of one more input."""
         for name, value in attributes.items():
-            if name in self.conflicts:
-                continue
-            known = self.values.setdefault(name, value)
-            if known is not value and known != value and canonical_text(known) != canonical_text(value):
-                self.conflicts.add(name)
-                del self.values[name]
+            self._add(name, Said(witness, value))
 
     def merge(self, other: AttributeUnion) -> None:
         """Take in what another union knows."""
-        self.conflicts |= other.conflicts
-        self.add(other.values)
-        for name in self.conflicts & self.values.keys():
-            del self.values[name]
+        for said in (other.firsts, other.others):
+            for name, candidate in said.items():
+                self._add(name, candidate)
 
-    def result(self, order: Iterable[str]) -> dict[str, Any]:
-        """The attributes that never differed: first those of ``order``, then the others by name."""
-        first = [name for name in order if name in self.values]
-        rest = sorted(self.values.keys() - set(first))
-        return {name: self.values[name] for name in (*first, *rest)}
+    def result(self, order: Iterable[str], rules: Mapping[str, str]) -> dict[str, Any]:
+        """The attributes that are kept: first those of ``order``, then the others by name."""
+        kept = [name for name in self.firsts if name not in self.others or _rule(name, rules) != DROP_CONFLICTS]
+        first = [name for name in order if name in set(kept)]
+        rest = sorted(set(kept) - set(first))
+        return {name: self.firsts[name].value for name in (*first, *rest)}
+
+    def conflicts(self, rules: Mapping[str, str]) -> Iterator[tuple[str, Said, Said]]:
+        """Name, first and first other value of those attributes that must be the same by their rules, and are not."""
+        for name in sorted(self.others):
+            if _rule(name, rules) == "same":
+                yield name, self.firsts[name], self.others[name]
+
+    def _add(self, name: str, said: Said) -> None:
+        known = self.firsts.get(name)
+        if known is None:
+            self.firsts[name] = said
+        elif _same(known.value, said.value):
+            if said.witness < known.witness:
+                self.firsts[name] = said
+        elif said.witness < known.witness:
+            # `known` is the first of all that were not `said`
+            self.firsts[name], self.others[name] = said, known
+        elif name not in self.others or said.witness < self.others[name].witness:
+            self.others[name] = said
+
+
+def _rule(name: str, rules: Mapping[str, str]) -> str:
+    return rules.get(name, DROP_CONFLICTS if name in MEANING else rules.get(OTHERS, DROP_CONFLICTS))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is other or (isinstance(one, (str, int, float)) and isinstance(other, (str, int, float)) and one == other):
+        return True
+    return canonical_text(one) == canonical_text(other)

@@ -22,6 +22,8 @@ def canonical_text(value: Any) -> str:
     >>> canonical_text(float("nan")), canonical_text(" K "), canonical_text([1, "a"])
     ('nan', "'K'", "[1, 'a']")
     """
+    if type(value) is str:  # most of them
+        return repr(value.strip())
     if isinstance(value, np.ndarray):
         value = value.tolist()
     elif isinstance(value, np.generic):

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.canonical import canonical_text
+from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.combine.loaded import describe_difference
 from vz_beam.combine.schema import FailedInput, join_path
-from vz_beam.combine.survey import Alike, Survey
+from vz_beam.combine.survey import Survey
 from vz_beam.errors import MismatchError
 
 _MOST_TOLD = 5
@@ -56,25 +57,56 @@ def excluded(gathered: SchemaAccumulator, survey: Survey) -> dict[Numbers, Faile
     }
 
 
-def eras(gathered: SchemaAccumulator) -> list[tuple[SchemaAccumulator, str]]:
+def eras(gathered: SchemaAccumulator, choices: CombineChoices) -> list[tuple[SchemaAccumulator, str]]:
     """Groups of inputs that agree among themselves, in the order of their first ones, and what sets each apart.
 
-    Inputs of one place along the concatenated dimensions stay together.
+    Where an input ends inside a chunk, and others follow, another era begins. Inputs of one place along the
+    concatenated dimensions stay together.
     """
     found: list[tuple[SchemaAccumulator, str]] = []
     rest, why = gathered, ""
     while rest.inputs:
-        survey = Survey(rest)
+        survey = Survey(rest, choices)
         reasons = deviating(survey)
         axes = [axis for axis, dim in enumerate(survey.dims) if dim in survey.concat_dims]
         places = {tuple(numbers[axis] for axis in axes) for numbers in reasons}
         away = {n for n in rest.inputs if tuple(n[axis] for axis in axes) in places} if reasons else set()
         if len(away) == len(rest.inputs):
             away = set(reasons)
-        found.append((rest.without(dict.fromkeys(away, "in another era")), why))
+        agreeing = runs(rest.without(dict.fromkeys(away, "in another era")), choices)
+        found.append((agreeing[0], why))
+        found += [(run, "the inputs before end inside a chunk") for run in agreeing[1:]]
         why = next((reasons[numbers] for numbers in sorted(away) if numbers in reasons), "")
         rest = rest.without(dict.fromkeys(rest.inputs.keys() - away, "in another era"))
     return sorted(found, key=lambda era: min(era[0].inputs))
+
+
+def runs(era: SchemaAccumulator, choices: CombineChoices) -> list[SchemaAccumulator]:
+    """Inputs that agree, parted where one ends inside a chunk that cannot be cut, and others follow.
+
+    They are taken in the pattern's order.
+    """
+    survey = Survey(era, choices)
+    ends: dict[int, set[int]] = {}
+    for path, known in survey.representatives.items():
+        if known.metadata is None or path in survey.cuttable:
+            continue
+        for dim, chunk in zip(known.dims, known.metadata.chunk_shape, strict=True):
+            axis = survey.axis(dim)
+            if axis is not None:
+                lengths = survey.lengths[path.rpartition("/")[0], dim]
+                ends.setdefault(axis, set()).update(np.flatnonzero((lengths > 0) & (lengths % chunk > 0)).tolist())
+    if not any(ends.values()):
+        return [era]
+    borders = {axis: np.array(sorted(numbers), np.int64) for axis, numbers in ends.items()}
+    groups: dict[tuple[int, ...], set[Numbers]] = {}
+    for numbers in era.inputs:
+        run = tuple(int(np.searchsorted(found, numbers[axis])) for axis, found in sorted(borders.items()))
+        groups.setdefault(run, set()).add(numbers)
+    return [
+        era.without(dict.fromkeys(era.inputs.keys() - members, "in another era"))
+        for _, members in sorted(groups.items())
+    ]
 
 
 def layout_of_eras(layouts: Mapping[str, Layout], members: Mapping[Numbers, str]) -> Layout:
@@ -109,7 +141,7 @@ def _questions(survey: Survey) -> Iterator[tuple[str, dict[int, str]]]:
     lengths: dict[tuple[str, str], dict[int, str]] = {}
     for place, one in enumerate(survey.alike):
         for form in survey.variables(one):
-            for fact, text in form.facts:
+            for fact, text in survey.facts_of(form):
                 facts.setdefault((form.path, fact), {})[place] = text
         for group, dim, length in survey.lengths_in(one):
             if survey.axis(dim) is None:
@@ -120,17 +152,18 @@ def _questions(survey: Survey) -> Iterator[tuple[str, dict[int, str]]]:
     for (group, dim), votes in sorted(lengths.items()):
         yield f"the length of dimension {join_path(group, dim)!r}", votes
     for path in sorted({path for one in survey.alike for path in one.constants} - survey.left_out):
-        yield f"values of {path!r}", dict(_values(path, survey.alike))
+        yield f"values of {path!r}", dict(_values(path, survey))
 
 
-def _values(path: str, alike: list[Alike]) -> Iterator[tuple[int, str]]:
+def _values(path: str, survey: Survey) -> Iterator[tuple[int, str]]:
     """The class of each input among those of equal values, told by the first value that sets it apart."""
     kinds: list[tuple[NDArray[Any], str]] = []
-    for place, one in enumerate(alike):
+    tolerance = survey.choices.tolerance_of(path)
+    for place, one in enumerate(survey.alike):
         if path not in one.constants:
             continue
         array = one.constants[path].array()
-        known = next((text for kind, text in kinds if describe_difference(path, kind, array) is None), None)
+        known = next((text for kind, text in kinds if describe_difference(path, kind, array, tolerance) is None), None)
         if known is None:
             shown = ", ".join(map(canonical_text, array.ravel()[:3].tolist()))
             known = f"[{shown}{', ...' if array.size > 3 else ''}] of {one.first.label}"

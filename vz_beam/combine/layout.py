@@ -17,6 +17,21 @@ CHUNKS_PER_SHARD = 100_000
 
 
 @dataclass(frozen=True, slots=True)
+class Rewriting:
+    """How inputs whose chunks do not fit an array become part of it: such chunks are written anew.
+
+    Args:
+        variants: the array as most inputs store it, and then as others do; shapes do not count.
+        of_input: place in ``variants`` by the numbers of the others.
+        has_holes: whether inputs may be absent, so that parts of chunks come from nowhere.
+    """
+
+    variants: tuple[ArrayMetadata, ...]
+    of_input: Mapping[tuple[int, ...], int] = field(default_factory=dict)
+    has_holes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ArrayLayout:
     """One array of the combined dataset.
 
@@ -26,15 +41,22 @@ class ArrayLayout:
         is_loaded: whether the layout holds all values, so that no reference may arrive.
         placed_by: numbers along those dimensions of the pattern that the array does not have: where several inputs
             hold an array that must agree, the one with these numbers places it.
+        is_cut: whether chunks of inputs are to be cut where they are not of the array's shape.
         unwritten: where missing chunks of the whole array read as missing data: the encoded chunk that stands for
             those that were never written in a file, and read as a value.
+        rewriting: where chunks that do not fit are to be written anew.
+        references: how many the inputs have for this array, by which it is known that all have arrived; ``None`` where
+            they are not those that are written.
     """
 
     metadata: ArrayMetadata
     chunks: Mapping[int, bytes] = field(default_factory=dict)
     is_loaded: bool = False
     placed_by: Mapping[str, int] = field(default_factory=dict)
+    is_cut: bool = False
     unwritten: bytes | None = None
+    rewriting: Rewriting | None = None
+    references: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -106,78 +106,39 @@ def encode_values(
     return metadata, _raw_chunks(values, chunk_shape), used
 
 
-class PositionCheck(NamedTuple):
-    """What a coordinate says about the places of inputs."""
-
-    problems: list[str]
-    notes: list[str]
-
-
-def check_positions(
-    name: str, dim: str, values: NDArray[Any], lengths: NDArray[np.int64], label_of: Callable[[int], str]
-) -> PositionCheck:
-    """Whether the pieces of a dimension coordinate run one way.
-
-    A piece that overlaps the one before or runs backwards is a problem, told with both files and their values. Where
-    every input has one and the same single value, the coordinate tells inputs apart no more than their absence would:
-    that is a note.
-
-    Args:
-        name: path of the coordinate.
-        dim: its dimension.
-        values: of all inputs, in the order of their places.
-        lengths: int64[inputs], elements.
-        label_of: gives the name of an input by its place.
-    """
-    places = np.flatnonzero(lengths)
-    if len(places) < 2 or not (values.dtype.kind in "iufmM" or is_cftime(values)):
-        return PositionCheck([], [])
-    sizes = lengths[places]
-    firsts = np.cumsum(sizes) - sizes
-    lows, highs = np.minimum.reduceat(values, firsts), np.maximum.reduceat(values, firsts)
-    if (sizes == 1).all() and (lows == lows[0]).all():
-        note = f"coordinate {name!r} is {lows[0]} in all {len(places)} inputs, and cannot tell their order"
-        return PositionCheck([], [note])
-    longer = np.flatnonzero(sizes > 1)
-    if len(longer):
-        start = firsts[longer[0]]
-        rising = bool(values[start] <= values[start + sizes[longer[0]] - 1])
-    else:
-        rising = bool(lows[0] <= lows[-1])
-    good = highs[:-1] < lows[1:] if rising else lows[:-1] > highs[1:]
-    problems = []
-    for one in np.flatnonzero(~good)[:MOST_LISTED].tolist():
-        backwards = highs[one + 1] < lows[one] if rising else lows[one + 1] > highs[one]
-        problems.append(
-            f"coordinate {name!r} {'runs backwards' if backwards else 'overlaps'} along {dim!r}: "
-            f"{lows[one]} to {highs[one]} in {label_of(int(places[one]))}, then {lows[one + 1]} to {highs[one + 1]} in "
-            f"{label_of(int(places[one + 1]))} (give each file once, in the order of this coordinate, or say "
-            "order_by='coordinate')"
-        )
-    return PositionCheck(problems, [])
-
-
-def describe_difference(path: str, first: NDArray[Any], second: NDArray[Any]) -> str | None:
+def describe_difference(path: str, first: NDArray[Any], second: NDArray[Any], tolerance: float = 0.0) -> str | None:
     """The first place at which two arrays differ, with both values; ``None`` where they do not.
 
-    Numbers of other widths, not-a-number and times of other units are compared by what they mean.
+    Numbers of other widths, not-a-number and times of other units are compared by what they mean. Numbers may be
+    ``tolerance`` apart, times as many seconds.
     """
     if first.shape != second.shape:
         return f"shapes {first.shape} and {second.shape}"
-    differ = np.flatnonzero(_differ(first.ravel(), second.ravel()))
+    differ = np.flatnonzero(_differ(first.ravel(), second.ravel(), tolerance))
     if not len(differ):
         return None
     place = tuple(int(i) for i in np.unravel_index(differ[0], first.shape)) if first.ndim else ()
     return f"{canonical_text(first[place])} and {canonical_text(second[place])} at {path}{list(place)}"
 
 
-def _differ(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
+def _differ(first: NDArray[Any], second: NDArray[Any], tolerance: float) -> NDArray[np.bool_]:
     kinds = {first.dtype.kind, second.dtype.kind}
-    if kinds <= set("iufbc") or kinds == {"M"} or kinds == {"m"}:
-        nothing = (first != first) & (second != second)
-        return np.asarray((first != second) & ~nothing)
-    texts = [[canonical_text(value) for value in array.tolist()] for array in (first, second)]
-    return np.array([a != b for a, b in zip(*texts, strict=True)], bool)
+    is_number, is_time = kinds <= set("iufbc"), kinds in ({"M"}, {"m"})
+    if not (is_number or is_time):
+        texts = [[canonical_text(value) for value in array.tolist()] for array in (first, second)]
+        return np.array([a != b for a, b in zip(*texts, strict=True)], bool)
+    nothing = (first != first) & (second != second)
+    differ = np.asarray((first != second) & ~nothing)
+    if not tolerance or not differ.any() or kinds & set("bc"):
+        return differ
+    places = np.flatnonzero(differ)
+    if is_time:
+        apart = np.abs((first[places] - second[places]) / np.timedelta64(1, "s"))
+    else:
+        one, other = (array[places].astype(np.float64) for array in (first, second))
+        apart = np.abs(one - other) - 2 * np.spacing(np.abs(one))  # what the difference itself may be rounded by
+    differ[places] = ~(apart <= tolerance)
+    return differ
 
 
 def _encode_times(name: str, variable: xr.Variable, encoding: dict[str, Any]) -> xr.Variable:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +13,10 @@ import xarray as xr
 from vz_beam.combine.fragment import Fragment, ShardKey, fragment_of, split_by_shard
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.combine.schema import join_path, nodes_of, source_of, virtual_array
-from vz_beam.errors import CombineError
+from vz_beam.errors import CombineError, ManifestError
+from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
+from vz_beam.manifests.rechunking import rechunked
 from vz_beam.patterns.index import Index
 
 
@@ -56,8 +59,17 @@ def references_of(index: Index, dataset: xr.Dataset | xr.DataTree) -> InputRefer
     return InputReferences(numbers, source_of(dataset, index), tuple(arrays))
 
 
-def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fragment]]:
-    """(path, references) for each virtual array that the input has a part in.
+class PlacedPart(NamedTuple):
+    """One virtual variable of an input in its place: ``starts`` are elements along all axes of the combined array."""
+
+    array: ArrayLayout
+    part: ArrayReferences
+    starts: tuple[int, ...]
+    numbers: tuple[int, ...]
+
+
+def placed_parts(layout: Layout, references: InputReferences) -> Iterator[PlacedPart]:
+    """Each virtual variable of an input that has elements in the combined dataset.
 
     Raises:
         CombineError: an array that the layout does not know, or that does not fit its place; file and array named.
@@ -75,24 +87,44 @@ def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fr
         if part.path in layout.left_out:
             continue
         array = layout.arrays.get(part.path)
-        manifest = part.manifest
-        if array is None or array.is_loaded != (manifest is None):
+        if array is None or array.is_loaded != (part.manifest is None):
             raise CombineError(
                 f"{references.label}: variable {part.path!r} is not {'virtual' if array else 'in the layout'}: "
                 "the layout was made from other inputs"
             )
-        if manifest is None or any(numbers[dim] != number for dim, number in array.placed_by.items()):
+        if part.manifest is None or any(numbers[dim] != number for dim, number in array.placed_by.items()):
             continue
-        start = _start(layout, era, array, part, numbers)
-        if start is None:
+        if 0 in part.shape:
             continue
+        if array.is_cut:
+            part = _cut(array, part, references.label)
+        yield PlacedPart(array, part, _starts(layout, era, array, part, numbers), place)
+
+
+def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fragment]]:
+    """(path, references) for each virtual array that the input has a part in.
+
+    Of arrays that are rewritten, only the chunks that fit as they are; see :mod:`vz_beam.combine.rewriting`.
+
+    Raises:
+        CombineError: as of :func:`placed_parts`.
+    """
+    for array, part, starts, numbers in placed_parts(layout, references):
+        manifest = part.manifest
+        assert manifest is not None
+        if array.rewriting is not None:
+            fitting = fitting_chunks(array, part, starts, numbers)
+            if 0 in fitting or (not fitting and numbers in array.rewriting.of_input):
+                continue
+            manifest = sub_manifest(manifest, tuple(map(slice, fitting)))
         grid_shape = array.metadata.chunk_grid.grid_shape
         gained = len(grid_shape) - manifest.ndim_chunk_grid
         if gained:
             manifest = _with_leading_axes(manifest, gained)
         if array.unwritten is not None:
             manifest = _with_unwritten(manifest, array.unwritten)
-        yield part.path, fragment_of(manifest, grid_shape, start)
+        first = tuple(start // chunk for start, chunk in zip(starts, array.metadata.chunk_shape, strict=True))
+        yield part.path, fragment_of(manifest, grid_shape, first)
 
 
 def place_in_shards(layout: Layout, references: InputReferences) -> Iterator[tuple[ShardKey, Fragment]]:
@@ -101,22 +133,68 @@ def place_in_shards(layout: Layout, references: InputReferences) -> Iterator[tup
         yield from split_by_shard(path, fragment, layout.chunks_per_shard)
 
 
-def _start(
+def fitting_chunks(
+    array: ArrayLayout, part: ArrayReferences, starts: tuple[int, ...], numbers: tuple[int, ...]
+) -> tuple[int, ...]:
+    """How many of the part's chunks along each of its axes, from the first on, fit the combined array as they are.
+
+    Args:
+        array: the combined array, of which chunks are rewritten.
+        part: of one input.
+        starts: elements, where the part begins in the combined array.
+        numbers: of the input.
+    """
+    none = (0,) * len(part.shape)
+    if array.rewriting is None or numbers in array.rewriting.of_input:
+        return none
+    gained = array.metadata.ndim - len(part.shape)
+    found = []
+    for length, chunk, start, total in zip(
+        part.shape, part.chunk_shape, starts[gained:], array.metadata.shape[gained:], strict=True
+    ):
+        if start % chunk:
+            return none
+        found.append(-(-length // chunk) if start + length == total else length // chunk)
+    return tuple(found)
+
+
+def sub_manifest(manifest: ChunkManifest, chunks: tuple[slice, ...]) -> ChunkManifest:
+    """The chunks in a box of the grid, with the locations that they use."""
+    ids, offsets, lengths = (
+        np.asarray(column[chunks]) for column in (manifest.location_ids, manifest.offsets, manifest.lengths)
+    )
+    used = np.unique(ids[ids >= 0])
+    table = np.arange(len(manifest.locations) + 2, dtype=np.int32)
+    table[used] = np.arange(len(used), dtype=np.int32)
+    table[INLINED], table[MISSING] = INLINED, MISSING
+    inlined: dict[int, bytes] = {}
+    if manifest.inlined:
+        numbers = np.arange(math.prod(manifest.grid_shape)).reshape(manifest.grid_shape)[chunks].ravel().tolist()
+        inlined = {row: manifest.inlined[number] for row, number in enumerate(numbers) if number in manifest.inlined}
+    return ChunkManifest.from_columns(
+        tuple(manifest.locations[i] for i in used),
+        np.asarray(table[ids]),
+        offsets,
+        lengths,
+        inlined,
+    )
+
+
+def _starts(
     layout: Layout, era: str, array: ArrayLayout, part: ArrayReferences, numbers: Mapping[str, int]
-) -> tuple[int, ...] | None:
-    """The grid position of the input's first chunk; ``None`` where it has no chunks."""
+) -> tuple[int, ...]:
+    """Where the part begins in the combined array, elements."""
     group, path, dims = part.group, part.path, part.dims
     names = array.metadata.dimension_names or ()
     gained = names[: len(names) - len(dims)]
     chunk_shape = array.metadata.chunk_shape
-    if names[len(gained) :] != dims or chunk_shape[len(gained) :] != part.chunk_shape:
+    is_free = array.rewriting is not None
+    if names[len(gained) :] != dims or not (is_free or chunk_shape[len(gained) :] == part.chunk_shape):
         raise CombineError(
             f"{path!r} has dimensions {dims} in chunks of {part.chunk_shape}, and the layout has {names} in "
             f"chunks of {chunk_shape}: the layout was made from other inputs"
         )
-    if 0 in part.shape:
-        return None
-    start = []
+    found = []
     for dim, chunk, length, has in zip(
         names, chunk_shape, array.metadata.shape, (1,) * len(gained) + part.shape, strict=True
     ):
@@ -126,13 +204,29 @@ def _start(
         first = 0
         if starts is not None and dim in numbers:
             first = int(starts[numbers[dim]]) if numbers[dim] < len(starts) else -1
-        if first < 0 or first % chunk or first + has > length:
+        if first < 0 or (first % chunk and not is_free) or first + has > length:
             raise CombineError(
                 f"{path!r}: {has} elements do not fit at {first} of {dim!r}, which has {length} in chunks of {chunk}: "
                 "the layout was made from other inputs"
             )
-        start.append(first // chunk)
-    return tuple(start)
+        found.append(first)
+    return tuple(found)
+
+
+def _cut(array: ArrayLayout, part: ArrayReferences, label: str) -> ArrayReferences:
+    """The part with its chunks cut into those of the array."""
+    chunk_shape = array.metadata.chunk_shape[array.metadata.ndim - len(part.shape) :]
+    if part.chunk_shape == chunk_shape or 0 in part.shape or part.manifest is None:
+        return part._replace(chunk_shape=chunk_shape)
+    metadata = replace(array.metadata, shape=part.shape, chunk_shape=part.chunk_shape, dimension_names=part.dims)
+    try:
+        cut = rechunked(ManifestArray(metadata, part.manifest), chunk_shape)
+    except ManifestError as error:
+        raise CombineError(
+            f"{label}: the chunks of {part.path!r} cannot be cut into {chunk_shape} elements, as the other inputs need "
+            f"it: {error}. Way out: leave the file out, or load the variable (loadable_variables=[{part.path!r}])"
+        ) from error
+    return part._replace(chunk_shape=chunk_shape, manifest=cut.manifest)
 
 
 def _with_unwritten(manifest: ChunkManifest, chunk: bytes) -> ChunkManifest:

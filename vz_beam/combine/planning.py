@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
-import xarray as xr
-from numpy.typing import NDArray
-
-from vz_beam.combine.accumulator import Representative, SchemaAccumulator
-from vz_beam.combine.agreement import disagreements
+from vz_beam.combine.accumulator import SchemaAccumulator
+from vz_beam.combine.agreement import agreement
 from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.eras import eras, excluded, layout_of_eras
 from vz_beam.combine.holes import (
-    arrays_with_holes,
     complete_lengths,
-    from_keys,
-    layout_with_holes,
-    missing_piece,
     note_of_absent_inputs,
     numbers_in_use,
 )
-from vz_beam.combine.layout import ArrayLayout, Layout
-from vz_beam.combine.loaded import MOST_LISTED, check_positions, encode_values, join_arrays
-from vz_beam.combine.schema import join_path
+from vz_beam.combine.layout import Layout
+from vz_beam.combine.layout_planner import LayoutPlanner, group_attributes
 from vz_beam.combine.skipped import one_line, skipped_variables
 from vz_beam.combine.survey import Survey
 from vz_beam.errors import CombineError, MismatchError
-from vz_beam.manifests.metadata import Attributes
 
 
 def plan_layout(gathered: SchemaAccumulator, choices: CombineChoices | None = None) -> Layout:
@@ -58,10 +45,10 @@ def plan_layout(gathered: SchemaAccumulator, choices: CombineChoices | None = No
         gathered.expect(index)
     failed = tuple(gathered.failed[key] for key in sorted(gathered.failed))
     if choices.mismatch == "exclude":
-        left_out = excluded(gathered, Survey(gathered, common_only=choices.variables == "intersection"))
+        left_out = excluded(gathered, Survey(gathered, choices))
         layout = _plan(gathered.without({numbers: str(one) for numbers, one in left_out.items()}), choices)
         return replace(layout, failed=failed, excluded=left_out)
-    if choices.mismatch == "split" and len(found_eras := eras(gathered)) > 1:
+    if choices.mismatch == "split" and len(found_eras := eras(gathered, choices)) > 1:
         layouts = {f"era_{number}": _plan(era, choices) for number, (era, _) in enumerate(found_eras, 1)}
         members = {place: name for name, (era, _) in zip(layouts, found_eras, strict=True) for place in era.inputs}
         layout = layout_of_eras(layouts, members)
@@ -77,20 +64,21 @@ def _told_era(name: str, era: SchemaAccumulator, why: str) -> str:
 
 def _plan(gathered: SchemaAccumulator, choices: CombineChoices) -> Layout:
     """The plan of inputs that are to be one dataset."""
-    survey = Survey(gathered, common_only=choices.variables == "intersection")
+    survey = Survey(gathered, choices)
     numbers = numbers_in_use(survey, choices.holes)
-    if problems := disagreements(survey, absent_are_missing=choices.variables == "union"):
-        raise MismatchError(tuple(problems))
+    agreed = agreement(survey)
+    if agreed.problems:
+        raise MismatchError(tuple(agreed.problems))
     complete_lengths(survey, numbers)
-    planner = _Planner(survey, numbers, choices)
+    planner = LayoutPlanner(survey, numbers, choices)
     if problems := planner.problems():
         raise MismatchError(tuple(problems))
     arrays = planner.arrays()
-    notes = [*planner.notes, *note_of_absent_inputs(survey, numbers)]
+    notes = [*agreed.notes, *planner.notes, *note_of_absent_inputs(survey, numbers)]
     notes += [f"variable {path!r} is left out, since not all inputs have it" for path in survey.left_out]
     return Layout(
         arrays=arrays,
-        groups=_group_attributes(survey, arrays),
+        groups=group_attributes(survey, arrays),
         starts=planner.start_arrays(),
         new_dims=survey.new_dims,
         chunks_per_shard=choices.chunks_per_shard,
@@ -98,266 +86,3 @@ def _plan(gathered: SchemaAccumulator, choices: CombineChoices) -> Layout:
         notes=tuple(sorted(notes)),
         left_out=survey.left_out,
     )
-
-
-class _Planner:
-    """One planning pass: the order of numbers along each dimension, and what follows from it."""
-
-    def __init__(self, survey: Survey, numbers: Mapping[str, NDArray[np.int64]], choices: CombineChoices) -> None:
-        self.survey = survey
-        self.gathered = survey.gathered
-        self.new_dims = survey.new_dims
-        self.known = survey.representatives
-        self.choices = choices
-        self.notes: list[str] = []
-        self.with_holes: set[str] = set()
-        """Paths of arrays of which no input gives some part."""
-        if "missing" in choices.holes or choices.variables == "union":
-            self.with_holes = arrays_with_holes(survey, numbers)
-        self.order: dict[str, NDArray[np.int64]] = {}
-        """Numbers along each concatenated dimension, in the order of their places."""
-        for dim in survey.concat_dims:
-            found = numbers[dim]
-            self.order[dim] = self._by_coordinate(dim, found) if choices.order_by == "coordinate" else found
-        self.ranks = {dim: _inverse(order, survey.size(dim)) for dim, order in self.order.items()}
-
-    def _by_coordinate(self, dim: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        axis = self.survey.dims.index(dim)
-        firsts: dict[int, Any] = {}
-        for own, values in self.survey.values.get(dim, {}).items():
-            array = values.array()
-            if own[axis] >= 0 and array.size:
-                firsts[own[axis]] = array.min()
-        if missing := [number for number in numbers.tolist() if number not in firsts]:
-            raise CombineError(
-                f"order_by='coordinate' needs a loaded coordinate {dim!r} in every file, and input {dim}={missing[0]} "
-                f"has none: load it (loadable_variables=[{dim!r}]), or order by index"
-            )
-        return np.array(sorted(numbers.tolist(), key=firsts.__getitem__), np.int64)
-
-    def start_arrays(self) -> dict[str, NDArray[np.int64]]:
-        """``Layout.starts``."""
-        starts = {}
-        for dim, order in self.order.items():
-            for (group, known), lengths in self.survey.lengths.items():
-                if known == dim:
-                    starts[join_path(group, dim)] = self._starts(order, np.maximum(lengths, 0))
-            if dim in self.new_dims:
-                starts[dim] = self._starts(order, np.ones(self.survey.size(dim), np.int64))
-        return starts
-
-    def _starts(self, order: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        result = np.full(int(order.max()) + 1, -1, np.int64)
-        ordered = lengths[order]
-        result[order] = np.cumsum(ordered) - ordered
-        return result
-
-    def total(self, group: str, dim: str) -> int:
-        """Length of a dimension of the combined dataset, elements."""
-        if dim in self.new_dims:
-            return len(self.order[dim])
-        lengths = self.survey.lengths[group, dim]
-        return int(np.maximum(lengths[self.order[dim]], 0).sum() if dim in self.order else lengths[0])
-
-    def gained(self, known: Representative) -> tuple[str, ...]:
-        """The new dimensions that a variable gains: data variables all of them, coordinates none."""
-        return () if known.is_coordinate else self.new_dims
-
-    def problems(self) -> list[str]:
-        """Partial chunks in the middle, and coordinates that overlap or run backwards."""
-        found = []
-        for path, known in self.known.items():
-            group = path.rpartition("/")[0]
-            for axis, dim in enumerate(known.dims):
-                if dim not in self.order:
-                    continue
-                if known.metadata is not None:
-                    found += self._partial_chunks(path, group, dim, known.metadata.chunk_shape[axis])
-                elif path.rpartition("/")[2] == dim:
-                    found += self._checked_positions(path, group, dim)
-        return found
-
-    def _partial_chunks(self, path: str, group: str, dim: str, chunk: int) -> list[str]:
-        lengths = self.survey.lengths[group, dim]
-        filled = self.order[dim][lengths[self.order[dim]] > 0]
-        found = []
-        for place in np.flatnonzero(lengths[filled[:-1]] % chunk)[:MOST_LISTED].tolist():
-            label, follower = (
-                self.survey.witness_of_length(group, dim, int(n)).label for n in filled[place : place + 2]
-            )
-            found.append(
-                f"{path!r} would have a partial chunk in the middle of {dim!r}: {lengths[filled[place]]} elements in "
-                f"chunks of {chunk} in {label}, followed by {follower}"
-            )
-        return found
-
-    def _checked_positions(self, path: str, group: str, dim: str) -> list[str]:
-        axis = self.survey.dims.index(dim)
-        values = self.survey.values[path]
-        by_number = {own[axis]: values[own].record.label for own in values}
-        pieces = {own[axis]: array.ravel() for own, array in self._pieces(path).items()}
-        here = [number for number in self.order[dim].tolist() if _tells(pieces.get(number))]
-        if not here:
-            return []
-        sizes = np.array([pieces[number].size for number in here], np.int64)
-        joined = np.concatenate([pieces[number] for number in here])
-        labels = [by_number.get(number, f"the absent input {dim}={number}") for number in here]
-        check = check_positions(path, dim, joined, sizes, labels.__getitem__)
-        self.notes += check.notes
-        return check.problems
-
-    def arrays(self) -> dict[str, ArrayLayout]:
-        """``Layout.arrays``, in the order in which the first inputs hold them."""
-        known = self.known
-        paths = sorted(known, key=lambda path: (known[path].witness, known[path].order))
-        clocks: dict[str, dict[str, Any]] = {}
-        encoded: dict[str, ArrayLayout] = {}
-        bounds_of = self._bounds_of_loaded_times()
-        for path in sorted(paths, key=lambda path: path in bounds_of):
-            if known[path].metadata is None:
-                encoded[path] = self._loaded_array(path, known[path], clocks, bounds_of.get(path))
-            else:
-                encoded[path] = self._virtual_array(path, known[path])
-        for bounds, time in bounds_of.items():
-            self._keep_clock(encoded, bounds, time, clocks)
-        result = {path: encoded[path] for path in paths}
-        for dim in self.new_dims:
-            if dim not in result and (coordinate := self._key_coordinate(dim)) is not None:
-                result[dim] = coordinate
-        return result
-
-    def _virtual_array(self, path: str, known: Representative) -> ArrayLayout:
-        assert known.metadata is not None
-        group = path.rpartition("/")[0]
-        gained = self.gained(known)
-        dims = (*gained, *known.dims)
-        metadata = replace(
-            known.metadata,
-            shape=tuple(self.total(group, dim) for dim in dims),
-            chunk_shape=(1,) * len(gained) + known.metadata.chunk_shape,
-            attributes=self.survey.attributes[path].result(known.attribute_names),
-            dimension_names=dims,
-        )
-        array = ArrayLayout(metadata)
-        if path in self.with_holes:
-            array = layout_with_holes(path, metadata, self.choices.fill_values)
-        return replace(array, placed_by=self._placed_by(known, dims))
-
-    def _placed_by(self, known: Representative, dims: tuple[str, ...]) -> dict[str, int]:
-        return {
-            dim: number
-            for dim, number in zip(self.gathered.operations, known.witness.numbers, strict=True)
-            if dim not in dims
-        }
-
-    def _loaded_array(
-        self, path: str, known: Representative, clocks: dict[str, dict[str, Any]], time: str | None
-    ) -> ArrayLayout:
-        dims = (*self.gained(known), *known.dims)
-        survey = self.survey
-        pieces: dict[tuple[int, ...], NDArray[Any]] = {}
-        for own, values in self._pieces(path).items():
-            key = tuple(
-                int(self.ranks[dim][number]) if dim in dims and number >= 0 else 0
-                for dim, number in zip(survey.dims, own, strict=True)
-            )
-            pieces.setdefault(key, values)
-        array, joined_dims = join_arrays(pieces, [dim if dim in dims else None for dim in survey.dims], known.dims)
-        joined = xr.Variable(joined_dims, array, encoding=dict(known.encoding)).transpose(*dims)
-        joined.attrs = self.survey.attributes[path].result(known.attribute_names)
-        metadata, chunks, used = encode_values(path, joined, clocks.get(time) if time else None)
-        clocks[path] = used
-        return ArrayLayout(metadata, chunks, is_loaded=True)
-
-    def _pieces(self, path: str) -> dict[tuple[int, ...], NDArray[Any]]:
-        """Loaded values by their numbers along the dimensions that are joined, -1 for the others; absent ones too."""
-        pieces = {own: values.array() for own, values in self.survey.values[path].items()}
-        if path not in self.with_holes:
-            return pieces
-        known, (group, _, name) = self.known[path], path.rpartition("/")
-        dims = set(known.dims) | set(self.gained(known))
-        axes = [self.order[dim].tolist() if dim in dims and dim in self.order else [-1] for dim in self.survey.dims]
-        absent = [own for own in itertools.product(*axes) if own not in pieces]
-        if name in self.order and known.dims == (name,):
-            axis = self.survey.dims.index(name)
-            by_number = {own[axis]: values for own, values in pieces.items()}
-            found = from_keys(self.gathered.keys.get(name, {}), by_number, [own[axis] for own in absent])
-            pieces |= {own: found[own[axis]] for own in absent if own[axis] in found}
-            absent = [own for own in absent if own not in pieces]
-            if absent:
-                self.notes.append(f"coordinate {path!r} has no values for {len(absent)} absent inputs")
-        dtype = np.result_type(*{values.dtype for values in pieces.values()})
-        for own in absent:
-            numbers = dict(zip(self.survey.dims, own, strict=True))
-            shape = tuple(self._length(group, dim, numbers.get(dim, -1)) for dim in known.dims)
-            pieces[own] = missing_piece(path, shape, dtype)
-        return pieces
-
-    def _length(self, group: str, dim: str, number: int) -> int:
-        lengths = self.survey.lengths[group, dim]
-        return int(lengths[number] if dim in self.order else lengths[0])
-
-    def _bounds_of_loaded_times(self) -> dict[str, str]:
-        """Path of the time coordinate by path of its bounds variable."""
-        found = {}
-        for path, known in self.known.items():
-            attributes = self.survey.attributes[path].values
-            for name in (attributes.get("bounds"), attributes.get("climatology")):
-                bounds = join_path(path.rpartition("/")[0], str(name))
-                if known.metadata is None and bounds in self.known and bounds != path:
-                    found[bounds] = path
-        return found
-
-    def _keep_clock(
-        self, encoded: dict[str, ArrayLayout], bounds: str, time: str, clocks: Mapping[str, Mapping[str, Any]]
-    ) -> None:
-        """Virtual bounds hold raw numbers in their files' units of time: say so where the joined time has others."""
-        array = encoded[bounds]
-        if array.is_loaded or "units" in array.metadata.attributes or not clocks.get(time):
-            return
-        original = self.known[time].encoding
-        units = {key: original[key] for key in ("units", "calendar") if key in original}
-        if units != {key: clocks[time].get(key) for key in units}:
-            metadata = replace(array.metadata, attributes={**array.metadata.attributes, **units})
-            encoded[bounds] = replace(array, metadata=metadata)
-
-    def _key_coordinate(self, dim: str) -> ArrayLayout | None:
-        keys = self.gathered.keys.get(dim, {})
-        ordered = [keys.get(number) for number in self.order[dim].tolist()]
-        if any(key is None for key in ordered):
-            return None
-        values = np.array(ordered)
-        metadata, chunks, _ = encode_values(dim, xr.Variable((dim,), values))
-        return ArrayLayout(metadata, chunks, is_loaded=True)
-
-
-def _tells(values: NDArray[Any] | None) -> bool:
-    """Whether values of a coordinate say where they belong; those of absent inputs may not."""
-    return values is not None and not (values.size and values.dtype.kind in "fmM" and bool((values != values).all()))
-
-
-def _inverse(order: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """int64[size]: place of each number in ``order``, -1 for those that are not in it."""
-    ranks = np.full(size, -1, np.int64)
-    ranks[order] = np.arange(len(order))
-    return ranks
-
-
-def _group_attributes(survey: Survey, arrays: Mapping[str, ArrayLayout]) -> dict[str, Attributes]:
-    """Attributes by group; coordinates that no variable's attribute names are named by their group's."""
-    groups: dict[str, Attributes] = {}
-    for path in sorted(key.removesuffix("/") for key in survey.attributes if key.endswith("/")):
-        attributes = survey.attributes[f"{path}/"].result(())
-        named: set[str] = set()
-        coordinates = []
-        for array_path, array in arrays.items():
-            group, _, name = array_path.rpartition("/")
-            if group == path:
-                named.update(str(array.metadata.attributes.get("coordinates", "")).split())
-                known = survey.representatives.get(array_path)
-                if known is not None and known.is_coordinate and name not in known.dims:
-                    coordinates.append(name)
-        if unnamed := [name for name in coordinates if name not in named]:
-            attributes["coordinates"] = " ".join([*str(attributes.get("coordinates", "")).split(), *unnamed])
-        groups[path] = attributes
-    return groups

@@ -18,11 +18,17 @@ from vz_beam.combine.accumulator import (
     VariableForm,
     unpacked,
 )
-from vz_beam.combine.attributes import AttributeUnion
-from vz_beam.combine.schema import Facts, Witness
+from vz_beam.combine.attributes import PACKING, AttributeUnion
+from vz_beam.combine.choices import CombineChoices
+from vz_beam.combine.schema import STORED, Facts
+from vz_beam.combine.witness import Witness
+from vz_beam.manifests.chunk_selection import are_bytes_elements
 
 NOT_KNOWN = -1
 """A length that no input tells."""
+
+REWRITABLE = STORED | {f"attribute {name}" for name in PACKING}
+"""What inputs need not agree on where chunks may be written anew."""
 
 
 class Values(NamedTuple):
@@ -72,7 +78,8 @@ class Survey:
 
     Args:
         gathered: the records of all inputs.
-        common_only: whether variables that only some inputs have are left out of everything that is said here.
+        choices: which differences there may be. With ``variables="intersection"`` variables that only some inputs have
+            are left out of everything that is said here.
 
     Attributes:
         dims: the pattern's dimensions.
@@ -87,23 +94,32 @@ class Survey:
             others; those of the first input that has them.
         left_out: paths of the variables that are left out.
         representatives: each variable as the first input that has it knows it.
+        cuttable: paths of the virtual arrays whose chunks can be cut.
         attributes: those of variables by path, and of groups by path with a slash at the end.
         rivals: (path, first, other): pairs of loaded values for one place that are not the same bytes.
     """
 
-    def __init__(self, gathered: SchemaAccumulator, common_only: bool = False) -> None:
+    def __init__(self, gathered: SchemaAccumulator, choices: CombineChoices) -> None:
         self.gathered = gathered
+        self.choices = choices
+        self._counted: dict[tuple[tuple[int, int], ...], list[tuple[InputRecord, int]]] = {}
+        self._overridden = frozenset(f"attribute {name}" for name in choices.overridden)
         self.dims = tuple(gathered.operations)
         self.concat_dims = tuple(dim for dim, operation in gathered.operations.items() if operation == "concat")
         self.alike = _classes(gathered)
-        self.left_out = frozenset(self._not_common() if common_only else ())
+        self.left_out = frozenset(self._not_common() if choices.variables == "intersection" else ())
         self.representatives: dict[str, Representative] = {}
         self.attributes: dict[str, AttributeUnion] = {}
         self._survey_knowledge()
+        self.cuttable = frozenset(
+            path
+            for path, known in self.representatives.items()
+            if known.metadata is not None and are_bytes_elements(known.metadata)
+        )
         self.facts: dict[str, dict[Facts, Witness]] = {}
         for one in self.alike:
             for form in self.variables(one):
-                self.facts.setdefault(form.path, {}).setdefault(form.facts, one.first.witness)
+                self.facts.setdefault(form.path, {}).setdefault(self.facts_of(form), one.first.witness)
         dims_of_files = {dim for one in self.alike for form in self.variables(one) for dim in form.dims}
         self.new_dims = tuple(dim for dim in self.concat_dims if dim not in dims_of_files)
         self.lengths: dict[tuple[str, str], NDArray[np.int64]] = {}
@@ -116,6 +132,42 @@ class Survey:
     def variables(self, one: Alike) -> Iterator[VariableForm]:
         """Those of a class of inputs that are not left out."""
         return (form for form in one.form if form.path not in self.left_out)
+
+    def facts_of(self, form: VariableForm) -> Facts:
+        """What inputs must agree on: not the chunk shape of arrays that can be cut, nor what can be rewritten."""
+        free = self._overridden
+        if self.choices.mismatch == "rewrite" and form.chunk_shape is not None:
+            free = free | REWRITABLE
+        if form.path in self.cuttable:
+            free = free | {"chunk shape"}
+        return tuple(fact for fact in form.facts if fact[0] not in free) if free else form.facts
+
+    def chunk_shapes(self, path: str) -> dict[tuple[int, ...], Witness]:
+        """The distinct chunk shapes of a virtual array, elements, with the first input of each."""
+        found: dict[tuple[int, ...], Witness] = {}
+        for one in self.alike:
+            for form in one.form:
+                if form.path == path and form.chunk_shape is not None:
+                    found.setdefault(form.chunk_shape, one.first.witness)
+        return found
+
+    def references(self, path: str, placed_by: Mapping[str, int]) -> int:
+        """How many references the inputs have for a virtual array, of those that have certain numbers."""
+        fixed = tuple((self.dims.index(dim), number) for dim, number in placed_by.items())
+        if fixed not in self._counted:
+            found: dict[tuple[int, int], tuple[InputRecord, int]] = {}
+            for record in self.gathered.inputs.values():
+                if not fixed or all(record.numbers[axis] == number for axis, number in fixed):
+                    key = (id(record.form), id(record.references))  # equal ones are one object
+                    first, count = found.get(key, (record, 0))
+                    found[key] = (first, count + 1)
+            self._counted[fixed] = list(found.values())
+        return sum(
+            count * references
+            for record, count in self._counted[fixed]
+            for form, references in zip(record.form, record.references, strict=True)
+            if form.path == path
+        )
 
     def parts(self) -> dict[tuple[int, ...], dict[frozenset[str], Witness]]:
         """The distinct lists of variables of the inputs that are to have the same ones, with the first of each.

@@ -21,7 +21,7 @@ from zarr.errors import UnstableSpecificationWarning, ZarrUserWarning
 
 from vz_beam.combine.skipped import SKIPPED_KEY
 from vz_beam.datasets.opening import OpenedGroup, StorageOptions, names_of, opened_file
-from vz_beam.errors import ManifestError, UnsupportedError
+from vz_beam.errors import FormatError, ManifestError, UnsupportedError, VzBeamError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.storage.array_values import read_values
@@ -206,11 +206,23 @@ class _StoredValues(BackendArray):
         return np.asarray(values, self.dtype)
 
     def _read(self, selection: tuple[Any, ...]) -> Any:
-        if self._opened is None:
-            self._opened = _open_quietly(self._store, self._path)
-        array = self._opened
-        with chunks_together():
-            return array.oindex[selection] if selection else array[()]
+        try:
+            if self._opened is None:
+                self._opened = _open_quietly(self._store, self._path)
+            array = self._opened
+            with chunks_together():
+                return array.oindex[selection] if selection else array[()]
+        except (VzBeamError, LookupError, MemoryError):
+            raise
+        except Exception as error:  # codecs have errors of their own, zlib.error for one
+            locations = self._array.manifest.locations
+            where = (
+                locations[0] if len(locations) == 1 else f"one of {len(locations):,} files" if locations else "inlined"
+            )
+            raise FormatError(
+                f"chunks of an array of shape {self.shape} ({where}) cannot be decoded as their metadata says: "
+                f"{type(error).__name__}: {str(error)[:200]}. Way out: fetch the file again, or leave the variable out"
+            ) from error
 
 
 def _open_quietly(store: ManifestStore, path: str) -> zarr.Array[Any]:

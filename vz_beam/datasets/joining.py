@@ -10,8 +10,9 @@ import xarray as xr
 
 from vz_beam.combine.agreement import differing_facts
 from vz_beam.combine.loaded import describe_difference
-from vz_beam.combine.schema import Facts, Witness, schema_of, source_of, virtual_array
+from vz_beam.combine.schema import Facts, schema_of, source_of, virtual_array
 from vz_beam.combine.skipped import SKIPPED_KEY
+from vz_beam.combine.witness import Witness
 from vz_beam.datasets.file_lists import leaves_of, with_leaves
 from vz_beam.errors import MismatchError
 from vz_beam.patterns.index import Index, Position

@@ -19,14 +19,13 @@ from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.parser import SkippingParser, find_parser
 from vz_beam.parsers.refusal import unsupported_variables
 from vz_beam.storage.block_cache import BlockCache
-from vz_beam.storage.byte_source import ByteSource, open_source
+from vz_beam.storage.byte_source import ByteSource
+from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.storage.registry import as_registry, registry_of
+from vz_beam.storage.source_pool import SourcePool
 
 StorageOptions = Mapping[str, Any]
-
-_MOST_SOURCES = 64
-"""Files held open beside the one that was asked for, whose values may lie in thousands; systems allow 256 or more."""
 
 
 def open_virtual_dataset(
@@ -240,19 +239,12 @@ def opened_file(
     """The group that was asked for; everything that was opened is closed at the end."""
     register_accessors()
     check_unsupported(unsupported)
-    source: ByteSource = open_source(url, storage_options, registry)
-    values = source
-    if source.local_path is None:
-        source = cache = BlockCache(source)
-        values = cache.for_values()
-    sources: dict[str, ByteSource] = {source.url: values}
+    source = open_file_or_folder(url, storage_options, registry)
+    values = source.for_values() if isinstance(source, BlockCache) else source
+    pool = SourcePool(storage_options, registry)
 
     def open_location(location: str) -> ByteSource:
-        if location not in sources:
-            if len(sources) > _MOST_SOURCES:
-                sources.pop(next(other for other in sources if other != source.url)).close()
-            sources[location] = open_source(location, storage_options, registry)
-        return sources[location]
+        return values if location == source.url else pool(location)
 
     try:
         if parser is None:
@@ -264,8 +256,8 @@ def opened_file(
         yield OpenedGroup(source.url, root, path, node, skipped, is_refused(parser, unsupported), open_location)
     finally:
         source.close()
-        for opened in sources.values():
-            opened.close()
+        values.close()
+        pool.close()
 
 
 def is_refused(parser: Any, unsupported: str | None) -> bool:

@@ -103,6 +103,15 @@ def check_bytes_are_elements(metadata: ArrayMetadata) -> None:
         )
 
 
+def are_bytes_elements(metadata: ArrayMetadata) -> bool:
+    """Whether chunks are simply their elements, one after the other, so that references to parts give elements."""
+    try:
+        check_bytes_are_elements(metadata)
+    except SubChunkIndexingError:
+        return False
+    return True
+
+
 def check_bytes_are_together(metadata: ArrayMetadata, chunk_shape: tuple[int, ...]) -> None:
     """Refuses parts of ``chunk_shape`` elements that are more than one run of bytes of the array's chunks.
 

@@ -10,7 +10,8 @@ from vz_beam import storage
 from vz_beam.errors import FormatError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.plugins import Plugins, find_plugins
-from vz_beam.storage.byte_source import ByteSource, open_source
+from vz_beam.storage.byte_source import ByteSource
+from vz_beam.storage.folder_source import FolderSource, open_file_or_folder
 
 if TYPE_CHECKING:
     from vz_beam.storage.manifest_store import ManifestStore
@@ -35,7 +36,10 @@ class Parser(Protocol):
         ...
 
     def matches(self, head: bytes) -> bool:
-        """Whether a file that begins with ``head``, at most 16 KiB, is of this format. Loads no library."""
+        """Whether a file that begins with ``head``, at most 16 KiB, is of this format. Loads no library.
+
+        Of a store that is a folder, ``head`` is the whole document that marks it, such as ``.zmetadata``.
+        """
         ...
 
     def parse(self, source: ByteSource) -> ManifestGroup:
@@ -68,7 +72,7 @@ class CallableParser:
 
     def __call__(self, url: str | os.PathLike[str], registry: Any = None) -> ManifestStore:
         """A read-only Zarr store over the file at ``url``; ``registry`` is a registry of object stores."""
-        source = open_source(url, registry=registry)
+        source = open_file_or_folder(url, registry=registry)
         try:
             group = self.parse(source)
         finally:
@@ -84,11 +88,13 @@ def known_parsers() -> Plugins:
 def find_parser(source: ByteSource) -> Parser:
     """The parser that knows the first bytes of ``source``, else the one that knows how its name ends.
 
+    Of a folder, the document that marks it is looked at, as a whole.
+
     Raises:
         SourceNotFoundError: there is no such file.
         FormatError: an empty file, or one that no parser knows.
     """
-    head = source.read_head(HEAD_BYTES)
+    head = source.read(0, source.size()) if isinstance(source, FolderSource) else source.read_head(HEAD_BYTES)
     if not head:
         raise FormatError(f"{source.url} is empty (0 bytes). Way out: fetch it again, or leave it out")
     plugins = known_parsers()

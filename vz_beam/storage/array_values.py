@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vz_beam.codecs.pipeline import decode_chunk
+from vz_beam.errors import FormatError, VzBeamError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_manifest import MISSING
 from vz_beam.storage.byte_source import ByteSource
@@ -29,7 +30,7 @@ def read_values(arrays: Mapping[str, ManifestArray], open_location: OpenLocation
     for batch in _batches(arrays):
         chunks = _chunks(batch, open_location)
         for name, array in batch.items():
-            values[name] = _assembled(array, chunks.pop(name))
+            values[name] = _assembled(name, array, chunks.pop(name))
     return values
 
 
@@ -69,7 +70,7 @@ def _chunks(arrays: Mapping[str, ManifestArray], open_location: OpenLocation) ->
     return chunks
 
 
-def _assembled(array: ManifestArray, chunks: Mapping[int, bytes]) -> NDArray[Any]:
+def _assembled(name: str, array: ManifestArray, chunks: Mapping[int, bytes]) -> NDArray[Any]:
     metadata, manifest = array.metadata, array.manifest
     fill = metadata.fill_value
     if metadata.dtype.kind == "T":
@@ -77,7 +78,7 @@ def _assembled(array: ManifestArray, chunks: Mapping[int, bytes]) -> NDArray[Any
     else:
         values = np.full(metadata.shape, np.zeros((), metadata.dtype) if fill is None else fill, dtype=metadata.dtype)
     if len(chunks) == 1 and values.shape == metadata.chunk_shape and MISSING not in manifest.location_ids:
-        return decode_chunk(metadata, chunks[0])
+        return _decoded(name, array, 0, chunks[0])
     places = itertools.product(*map(range, manifest.grid_shape))
     for number, place in enumerate(places):
         if number in chunks:
@@ -85,6 +86,21 @@ def _assembled(array: ManifestArray, chunks: Mapping[int, bytes]) -> NDArray[Any
                 slice(i * c, min((i + 1) * c, n))
                 for i, c, n in zip(place, metadata.chunk_shape, metadata.shape, strict=True)
             )
-            chunk = decode_chunk(metadata, chunks[number])
+            chunk = _decoded(name, array, number, chunks[number])
             values[where] = chunk[tuple(slice(0, s.stop - s.start) for s in where)]
     return values
+
+
+def _decoded(name: str, array: ManifestArray, number: int, data: bytes) -> NDArray[Any]:
+    try:
+        return decode_chunk(array.metadata, data)
+    except VzBeamError:
+        raise
+    except Exception as error:  # codecs have errors of their own, zlib.error for one
+        location = int(array.manifest.location_ids.flat[number])
+        offset = int(array.manifest.offsets.flat[number])
+        where = f"{array.manifest.locations[location]} at byte {offset:,}" if location >= 0 else "inlined"
+        raise FormatError(
+            f"chunk {number} of {name!r} ({where}, {len(data):,} bytes) cannot be decoded as its metadata says: "
+            f"{type(error).__name__}: {str(error)[:200]}. Way out: leave the variable out (drop_variables=[{name!r}])"
+        ) from error

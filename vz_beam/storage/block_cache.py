@@ -141,6 +141,10 @@ class BlockCache(OpenHandle):
         """That of the source, without a cache."""
         return self._source.sibling(name)
 
+    def other(self, url: str) -> ByteSource:
+        """That of the source, without a cache."""
+        return self._source.other(url)
+
     def close(self) -> None:
         """Closes the source and forgets what was read."""
         with self._lock:
@@ -217,3 +221,6 @@ class _ForValues(OpenHandle):
 
     def sibling(self, name: str) -> ByteSource:
         return self._cache.sibling(name)
+
+    def other(self, url: str) -> ByteSource:
+        return self._cache.other(url)

@@ -66,6 +66,10 @@ class ByteSource(Protocol):
         """
         ...
 
+    def other(self, url: str) -> ByteSource:
+        """The source of another URL, by the same registry, options and credentials; the caller closes it."""
+        ...
+
     def close(self) -> None:
         """Gives the source back; reading it afterwards is an error."""
         ...
@@ -101,7 +105,11 @@ def open_source(
                 raise
             return open_source(sibling_url(f"file://{os.path.realpath(path)}", name))
 
+    def open_url(other: str) -> ByteSource:
+        return open_source(other, storage_options, registry)
+
     source.open_beside = open_beside
+    source.open_url = open_url
     return source
 
 

@@ -34,6 +34,7 @@ class FsspecSource(SourceHandle):
 
     def __init__(self, filesystem: Any, path: str, url: str) -> None:
         self.open_beside = None
+        self.open_url = None
         self.url = url
         self._filesystem = filesystem
         self._path = path

@@ -35,6 +35,7 @@ class LocalSource(SourceHandle):
 
     def __init__(self, path: str, url: str | None = None) -> None:
         self.open_beside = None
+        self.open_url = None
         self._descriptor = -1
         self.url = f"file://{path}" if url is None else url
         self.local_path = path

@@ -46,6 +46,7 @@ class ObjectSource(SourceHandle):
     def __init__(self, store: RangedStore, key: str, url: str) -> None:
         self._store: RangedStore | None = store
         self.open_beside = None
+        self.open_url = None
         self._key = key
         self.url = url
         self._head: Identity | None = None

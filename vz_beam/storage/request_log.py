@@ -71,6 +71,10 @@ class RequestLog(OpenHandle):
         self.siblings.append(log)
         return log
 
+    def other(self, url: str) -> ByteSource:
+        """That of the source; its requests are not written down."""
+        return self._source.other(url)
+
     def close(self) -> None:
         """Closes the source; the log stays."""
         self._source.close()

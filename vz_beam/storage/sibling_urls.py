@@ -35,6 +35,21 @@ def sibling_url(url: str, name: str) -> str:
     return "::".join(layers)
 
 
+def member_url(url: str, name: str) -> str:
+    """The canonical URL of the file ``name`` in the folder at ``url``, which may end with a slash or not.
+
+    >>> member_url("s3://bucket/a.zarr", ".zmetadata"), member_url("https://host/a.zarr/?day=2", "x/0")
+    ('s3://bucket/a.zarr/.zmetadata', 'https://host/a.zarr/x/0')
+    """
+    layers = url.split("::") if is_chained(url) else [url]
+    number = next((number for number, layer in enumerate(layers) if "://" in layer), 0)
+    layer = layers[number]
+    if layer.startswith(("http://", "https://")):
+        layer = layer.partition("?")[0]
+    layers[number] = layer.rstrip("/") + "/" if layer.partition("://")[2] else layer
+    return sibling_url("::".join(layers), name)
+
+
 def is_absolute(name: str) -> bool:
     r"""Whether ``name`` is a path from a root, as POSIX or Windows write it.
 

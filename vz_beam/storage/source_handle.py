@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 class SourceHandle(OpenHandle):
-    """An open source. ``open_beside`` opens a file by its name as this one's folder sees it."""
+    """An open source. ``open_beside`` opens a file by its name as this one's folder sees it, ``open_url`` any other."""
 
-    __slots__ = ("open_beside",)
+    __slots__ = ("open_beside", "open_url")
 
     open_beside: Callable[[str], ByteSource] | None
+    open_url: Callable[[str], ByteSource] | None
 
     def size(self) -> int:
         """Size of the file, bytes."""
@@ -37,3 +38,9 @@ class SourceHandle(OpenHandle):
         if self.open_beside is None:
             raise InputError(f"{shown(self.url)} was not opened by open_source, which knows how to open others")
         return self.open_beside(name)
+
+    def other(self, url: str) -> ByteSource:
+        """The source of another URL, opened as this one was; see ``ByteSource``."""
+        if self.open_url is None:
+            raise InputError(f"{shown(self.url)} was not opened by open_source, which knows how to open others")
+        return self.open_url(url)

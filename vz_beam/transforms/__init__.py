@@ -16,6 +16,7 @@ _HOMES = {
     "WriteReferences": "writing",
     "build": "building",
     "local_runner": "runners",
+    "plan_build": "building",
 }
 """The module of each public name."""
 
@@ -27,10 +28,11 @@ __all__ = [
     "WriteReferences",
     "build",
     "local_runner",
+    "plan_build",
 ]
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr__
-    from vz_beam.transforms.building import build
+    from vz_beam.transforms.building import build, plan_build
     from vz_beam.transforms.combining import Combined, CombineManifests
     from vz_beam.transforms.opening import Opened, OpenWithVirtualizarr
     from vz_beam.transforms.runners import local_runner

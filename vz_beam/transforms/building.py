@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from vz_beam.transforms.worker_nursery import worker_nursery
@@ -14,6 +14,7 @@ from vz_beam.transforms.worker_nursery import worker_nursery
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from vz_beam.combine.build_plan import BuildPlan
     from vz_beam.writers.store_summary import StoreSummary
 
 
@@ -59,9 +60,7 @@ def build(
     Raises:
         VzBeamError: whatever went wrong, as the step that found it says it.
     """
-    # forking is safe on Linux only; elsewhere Beam starts its workers in its own, slower way
-    forks = workers > 1 and runner is None and sys.platform == "linux"
-    with worker_nursery() if forks else nullcontext() as worker_command:
+    with _workers(workers, runner) as worker_command:
         # loaded here, so that the nursery loads Beam at the same time on another core: half of a small build's time
         with _paused_collector():
             from vz_beam.transforms.running import run_build
@@ -77,3 +76,55 @@ def build(
             progress=progress,
             choices=choices,
         )
+
+
+def plan_build(
+    files_or_pattern: Any,
+    target: str | os.PathLike[str] | None = None,
+    *,
+    concat_dim: str | None = None,
+    sample: int | None = None,
+    workers: int = 1,
+    runner: Any = None,
+    options: PipelineOptions | Mapping[str, Any] | None = None,
+    progress: bool = True,
+    **choices: Any,
+) -> BuildPlan:
+    """What :func:`build` would do with the same arguments: inputs are opened, and nothing is written.
+
+    Args:
+        files_or_pattern: as of :func:`build`.
+        target: of the store, whose format is checked; it may be left out.
+        concat_dim: as of :func:`build`.
+        sample: about how many inputs to open, evenly spaced; ``None`` opens all.
+        workers: as of :func:`build`.
+        runner: as of :func:`build`.
+        options: as of :func:`build`.
+        progress: as of :func:`build`.
+        **choices: those of :func:`build`.
+
+    Raises:
+        VzBeamError: inputs that cannot be read, unless ``errors="collect"``. Disagreements are in the plan.
+    """
+    with _workers(workers, runner) as worker_command:
+        with _paused_collector():
+            from vz_beam.transforms.dry_run import run_plan
+
+        return run_plan(
+            files_or_pattern,
+            target,
+            concat_dim=concat_dim,
+            sample=sample,
+            workers=workers,
+            worker_command=worker_command,
+            runner=runner,
+            options=options,
+            progress=progress,
+            choices=choices,
+        )
+
+
+def _workers(count: int, runner: Any) -> AbstractContextManager[str | None]:
+    """What starts a worker process of ours; forking is safe on Linux only, elsewhere Beam has its own, slower way."""
+    forks = count > 1 and runner is None and sys.platform == "linux"
+    return worker_nursery() if forks else nullcontext()

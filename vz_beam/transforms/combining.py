@@ -17,6 +17,7 @@ from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
 from vz_beam.combine.placing import InputReferences, place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
+from vz_beam.combine.rewriting import RewriteKey, RewritePart, rewrites
 from vz_beam.combine.schema import FailedInput, InputSchema, schema_of
 from vz_beam.combine.skipped import SkippedInput, skipped_inputs
 from vz_beam.patterns.index import Index
@@ -34,20 +35,33 @@ class Combined(NamedTuple):
     skipped: PCollection[SkippedInput]
 
 
-class CombineManifests(beam.PTransform[Any, Combined]):
+class CombinedWithRewrites(NamedTuple):
+    """The same where chunks may be written anew, with the parts that such chunks are made of."""
+
+    layout: PCollection[Layout]
+    fragments: PCollection[tuple[ShardKey, Fragment]]
+    failures: PCollection[FailedInput]
+    skipped: PCollection[SkippedInput]
+    rewrites: PCollection[tuple[RewriteKey, RewritePart]]
+
+
+class CombineManifests(beam.PTransform[Any, Any]):
     """One layout and the references of its shards, from ``(Index, xr.Dataset)`` or an :class:`Opened`.
 
     Only schemas are gathered in one place; references go straight from their file to their shard.
 
     Args:
         chunks_per_shard: chunks of an array that one worker writes as one object.
-        mismatch: as in :class:`vz_beam.combine.choices.CombineChoices`, and so are ``holes``, ``absent``,
-            ``order_by``, ``variables`` and ``fill_values``.
+        mismatch: as in :class:`vz_beam.combine.choices.CombineChoices`, and so are all that follow but ``layout``.
         holes: see ``mismatch``.
         absent: see ``mismatch``.
         order_by: see ``mismatch``.
         variables: see ``mismatch``.
         fill_values: see ``mismatch``.
+        attributes: see ``mismatch``.
+        tolerance: see ``mismatch``.
+        overlaps: see ``mismatch``.
+        gaps: see ``mismatch``.
         layout: a layout to place into, which saves the planning pass.
     """
 
@@ -61,6 +75,10 @@ class CombineManifests(beam.PTransform[Any, Combined]):
         order_by: str = "index",
         variables: str = "raise",
         fill_values: Mapping[str, Any] = MappingProxyType({}),
+        attributes: Mapping[str, str] = MappingProxyType({}),
+        tolerance: float | Mapping[str, float] = 0.0,
+        overlaps: str = "raise",
+        gaps: str = "warn",
         layout: Layout | None = None,
     ) -> None:
         super().__init__()
@@ -72,10 +90,14 @@ class CombineManifests(beam.PTransform[Any, Combined]):
             order_by=order_by,
             variables=variables,
             fill_values=fill_values,
+            attributes=attributes,
+            tolerance=tolerance,
+            overlaps=overlaps,
+            gaps=gaps,
         )
         self._layout = layout
 
-    def expand(self, inputs: Any) -> Combined:
+    def expand(self, inputs: Any) -> Combined | CombinedWithRewrites:
         """The layout and the fragments."""
         datasets, failures, skipped = inputs if isinstance(inputs, tuple) else (inputs, None, None)
         pipeline = datasets.pipeline
@@ -84,18 +106,41 @@ class CombineManifests(beam.PTransform[Any, Combined]):
         if self._layout is not None:
             layout = pipeline | "Given layout" >> beam.Create([self._layout]).with_output_types(Layout)
         else:
-            schemas = datasets | "Schema" >> beam.MapTuple(schema_of).with_output_types(Any)
-            left_out = [skipped] if failures is None else [skipped, failures]
-            schemas = (schemas, *left_out) | "With what was left out" >> beam.Flatten()
-            plan = beam.Map(plan_layout, self._choices)
+            # what was left out goes past: flattened into the schemas it would part them from their combining, and each
+            # would be sent to it with its coordinates
+            schemas = datasets | "Schema" >> beam.MapTuple(schema_of).with_output_types(InputSchema)
             gathered = schemas | "Gather schemas" >> beam.CombineGlobally(GatherSchemas())
+            left_out = [() if part is None else beam.pvalue.AsList(part) for part in (failures, skipped)]
+            plan = beam.Map(_plan, self._choices, *left_out)
             layout = gathered | "Plan" >> plan.with_output_types(Layout)
         references = datasets | "References" >> beam.MapTuple(references_of).with_output_types(InputReferences)
         placing = beam.ParDo(PlaceReferences(), beam.pvalue.AsSingleton(layout))
         fragments = references | "Place" >> placing.with_output_types(tuple[ShardKey, Fragment])
         if failures is None:
             failures = pipeline | "No failures" >> beam.Create([]).with_output_types(FailedInput)
-        return Combined(layout, fragments, failures, skipped)
+        if not self._may_rewrite():
+            return Combined(layout, fragments, failures, skipped)
+        finding = beam.FlatMap(_rewrites, beam.pvalue.AsSingleton(layout))
+        to_rewrite = references | "Find what is rewritten" >> finding.with_output_types(tuple[RewriteKey, RewritePart])
+        return CombinedWithRewrites(layout, fragments, failures, skipped, to_rewrite)
+
+    def _may_rewrite(self) -> bool:
+        if self._layout is None:
+            return self._choices.mismatch == "rewrite"
+        return any(array.rewriting is not None for array in self._layout.arrays.values())
+
+
+def _plan(
+    gathered: SchemaAccumulator,
+    choices: CombineChoices,
+    failures: Iterable[FailedInput],
+    skipped: Iterable[SkippedInput],
+) -> Layout:
+    return plan_layout(gathered.with_left_out(failures, skipped), choices)
+
+
+def _rewrites(references: InputReferences, layout: Layout) -> Iterator[tuple[RewriteKey, RewritePart]]:
+    return rewrites(layout, references)
 
 
 class GatherSchemas(beam.CombineFn):
@@ -104,12 +149,8 @@ class GatherSchemas(beam.CombineFn):
     def create_accumulator(self) -> SchemaAccumulator:
         return SchemaAccumulator()
 
-    def add_input(
-        self, accumulator: SchemaAccumulator, element: InputSchema | FailedInput | SkippedInput
-    ) -> SchemaAccumulator:
-        if isinstance(element, SkippedInput):
-            return accumulator.skip(element)
-        return accumulator.fail(element) if isinstance(element, FailedInput) else accumulator.add(element)
+    def add_input(self, accumulator: SchemaAccumulator, element: InputSchema) -> SchemaAccumulator:
+        return accumulator.add(element)
 
     def merge_accumulators(self, accumulators: Iterable[SchemaAccumulator]) -> SchemaAccumulator:
         merged = SchemaAccumulator()

@@ -13,10 +13,10 @@ import xarray as xr
 from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection
 
-from vz_beam.combine.schema import FailedInput
+from vz_beam.combine.schema import FailedInput, nodes_of
 from vz_beam.combine.skipped import SkippedInput, skipped_inputs
 from vz_beam.datasets.accessor import count_references
-from vz_beam.datasets.opening import check_unsupported, is_refused, open_virtual_dataset
+from vz_beam.datasets.opening import check_unsupported, is_refused, open_virtual_dataset, open_virtual_datatree
 from vz_beam.errors import InputError, TransientSourceError
 from vz_beam.patterns.foreign import as_index
 from vz_beam.patterns.index import Index
@@ -37,7 +37,7 @@ class Opened(NamedTuple):
     A step between, ``opened | beam.MapTuple(...)``, gets the datasets; what was left out goes past it.
     """
 
-    datasets: PCollection[tuple[Index, xr.Dataset]]
+    datasets: PCollection[tuple[Index, xr.Dataset | xr.DataTree]]
     failures: PCollection[FailedInput]
     skipped: PCollection[SkippedInput]
 
@@ -51,16 +51,17 @@ class Opened(NamedTuple):
 
 
 class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
-    """Opens each file as a virtual dataset: ``(Index, url)`` to ``(Index, xr.Dataset)``.
+    """Opens each file as a virtual dataset or tree: ``(Index, url)`` to ``(Index, xr.Dataset or xr.DataTree)``.
 
     Args:
         parser: ``None`` finds one by content, then by name.
         loadable_variables: names to load; ``None`` loads one-dimensional dimension coordinates.
         drop_variables: names to leave out, where a file has them; paths from the root of the file count as well.
-        preprocess: a function of each dataset, which gives the dataset to use.
+        preprocess: a function of each dataset or tree, which gives the one to use.
         storage_options: for the store that serves the URLs. Secrets among them are not sent to other processes.
         registry: an object store registry, under the same rule.
         group: path of the group to open.
+        tree: whether to open all groups, or all below ``group``, as a tree.
         errors: ``"raise"`` ends the run at the first file that fails; ``"collect"`` goes on, and the result is an
             :class:`Opened` whose ``failures`` flow on to the summary.
         unsupported: ``"raise"`` ends the run at the first file with variables that references cannot express, all of
@@ -77,10 +78,11 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         *,
         loadable_variables: Iterable[str] | None = None,
         drop_variables: Iterable[str] | None = None,
-        preprocess: Callable[[xr.Dataset], xr.Dataset] | None = None,
+        preprocess: Callable[[Any], Any] | None = None,
         storage_options: Mapping[str, Any] | None = None,
         registry: Any = None,
         group: str | None = None,
+        tree: bool = False,
         errors: str = "raise",
         attempts: int = 3,
         max_concurrency: int | None = None,
@@ -102,6 +104,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
             preprocess,
             HeldOptions(storage_options, registry),
             group,
+            tree,
             errors,
             attempts,
             unsupported,
@@ -121,7 +124,8 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
                 | "One at a time in each lane" >> beam.GroupByKey()
                 | "Leave lanes" >> beam.FlatMap(lambda lane: lane[1]).with_output_types(tuple[Index, str])
             )
-        typed = beam.ParDo(self._opener).with_output_types(tuple[Index, xr.Dataset])
+        kind: Any = xr.DataTree if self._opener.tree else xr.Dataset
+        typed = beam.ParDo(self._opener).with_output_types(tuple[Index, kind])
         opened = spread | "Open" >> typed.with_outputs(FAILED, SKIPPED, main="opened")
         return opened.opened if self._is_whole else Opened(opened.opened, opened[FAILED], opened[SKIPPED])
 
@@ -132,9 +136,10 @@ class _OpenFile(beam.DoFn):
         parser: Any,
         loadable_variables: tuple[str, ...] | None,
         drop_variables: tuple[str, ...],
-        preprocess: Callable[[xr.Dataset], xr.Dataset] | None,
+        preprocess: Callable[[Any], Any] | None,
         options: HeldOptions,
         group: str | None,
+        tree: bool,
         errors: str,
         attempts: int,
         unsupported: str | None,
@@ -146,6 +151,7 @@ class _OpenFile(beam.DoFn):
         self._preprocess = preprocess
         self._options = options
         self._group = group
+        self.tree = tree
         self._errors = errors
         self._attempts = attempts
         self._unsupported = unsupported
@@ -172,8 +178,9 @@ class _OpenFile(beam.DoFn):
                 yield from (beam.pvalue.TaggedOutput(SKIPPED, one) for one in skipped)
             return
 
-    def _open(self, index: Index, url: str) -> tuple[xr.Dataset, Iterable[SkippedInput]]:
-        dataset = open_virtual_dataset(
+    def _open(self, index: Index, url: str) -> tuple[xr.Dataset | xr.DataTree, Iterable[SkippedInput]]:
+        opening = open_virtual_datatree if self.tree else open_virtual_dataset
+        dataset = opening(
             url,
             self._options.registry,
             self._parser,
@@ -185,12 +192,31 @@ class _OpenFile(beam.DoFn):
             unknown_names="ignore",
         )
         skipped = skipped_inputs(index, dataset)
+        if isinstance(dataset, xr.Dataset) and not dataset.variables and not skipped:
+            self._check_groups(url)
         if self._preprocess is None:
             return dataset, skipped
         source = dataset.encoding["source"]
         dataset = self._preprocess(dataset)
         dataset.encoding.setdefault("source", source)
         return dataset, skipped
+
+    def _check_groups(self, url: str) -> None:
+        """Refuses files whose variables are all in groups that nobody asked for."""
+        tree = open_virtual_datatree(
+            url,
+            self._options.registry,
+            self._parser,
+            loadable_variables=[],
+            group=self._group,
+            storage_options=self._options.storage_options,
+            unsupported="skip",
+        )
+        if groups := [path for path, node in nodes_of(tree) if node.variables]:
+            raise InputError(
+                f"{url}: there is no variable in group {self._group or '/'!r}, and there are some in {groups[:5]}. "
+                "Way out: name one of these groups (group=...), or take all as a tree (tree=True)"
+            )
 
     def _failure(self, index: Index, url: str, error: Exception, attempts: int) -> Any:
         if self._errors == "raise":

@@ -7,10 +7,10 @@ import os
 import pickle
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -53,26 +53,51 @@ def run_build(
     """What :func:`vz_beam.transforms.building.build` says; ``worker_command`` starts a worker process."""
     listing_options = choices.get("source_storage_options", choices.get("storage_options"))
     pairs = inputs_of(files_or_pattern, concat_dim, listing_options)
-    opening, combining, writing = _choices_by_transform(choices)
-    if isinstance(files_or_pattern, FilePattern):
-        combining.setdefault("absent", list(files_or_pattern.missing()))
+    opening, combining, writing = choices_by_transform(choices)
+    combining = with_absent(combining, files_or_pattern)
+
+    def wired(inputs: Any, log: ProgressLog) -> Any:
+        opened = inputs | OpenWithVirtualizarr(**opening, progress=log)
+        return opened | CombineManifests(**combining) | WriteReferences(target, **writing)
+
+    summary: StoreSummary = run_pipeline(
+        wired, pairs, workers=workers, worker_command=worker_command, runner=runner, options=options, progress=progress
+    )
+    return summary
+
+
+def run_pipeline(
+    wired: Callable[[Any, ProgressLog], Any],
+    pairs: Sequence[tuple[Index, str]],
+    *,
+    workers: int = 1,
+    worker_command: str | None = None,
+    runner: Any = None,
+    options: PipelineOptions | Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> Any:
+    """The one element that a pipeline over the inputs ``pairs`` gives.
+
+    Args:
+        wired: what to do with the PCollection of inputs; opened files are noted in the log that it gets.
+        pairs: (index, URL) of every input.
+        workers: processes on this machine.
+        worker_command: starts one of them.
+        runner: a Beam runner to use instead.
+        options: Beam's pipeline options.
+        progress: whether to show progress on standard error.
+    """
     given = options if isinstance(options, PipelineOptions) else PipelineOptions.from_dictionary(dict(options or {}))
     if runner is None:
         runner = local_runner(given, workers, worker_command)
     check_runner(runner)
     with tempfile.TemporaryDirectory(prefix="vz_beam_") as folder:
         log = ProgressLog(str(Path(folder, "progress")))
-        result = Path(folder, "summary")
+        result = Path(folder, "result")
         pipeline = beam.Pipeline(runner=runner, options=given)
-        summaries = (
-            pipeline
-            # not reshuffled here: opening does
-            | "Inputs" >> beam.Create(pairs, reshuffle=False).with_output_types(tuple[Index, str])
-            | OpenWithVirtualizarr(**opening, progress=log)
-            | CombineManifests(**combining)
-            | WriteReferences(target, **writing)
-        )
-        _ = summaries | "Hand back" >> beam.Map(_save, str(result))
+        # not reshuffled here: opening does
+        inputs = pipeline | "Inputs" >> beam.Create(pairs, reshuffle=False).with_output_types(tuple[Index, str])
+        _ = wired(inputs, log) | "Hand back" >> beam.Map(_save, str(result))
         try:
             with ProgressBar(log, len(pairs)) if progress else nullcontext():
                 pipeline.run().wait_until_finish()
@@ -84,7 +109,14 @@ def run_build(
                 "of your own"
             )
         with result.open("rb") as file:
-            return cast(StoreSummary, pickle.load(file))
+            return pickle.load(file)
+
+
+def with_absent(combining: Mapping[str, Any], files_or_pattern: Any) -> dict[str, Any]:
+    """The choices of combining, with the inputs that a pattern says are absent."""
+    if isinstance(files_or_pattern, FilePattern):
+        return {"absent": list(files_or_pattern.missing()), **combining}
+    return dict(combining)
 
 
 def inputs_of(
@@ -127,7 +159,12 @@ def _without_remark(text: str) -> str:
     return re.split(r" \[while running '|\n\nDuring handling of the above exception", text, maxsplit=1)[0].rstrip()
 
 
-def _choices_by_transform(choices: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def choices_by_transform(choices: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The choices of a build as those of opening, combining and writing.
+
+    Raises:
+        InputError: words that none of them knows.
+    """
     transforms: tuple[type[Any], ...] = (OpenWithVirtualizarr, CombineManifests, WriteReferences)
     words = [inspect.signature(transform).parameters.keys() - NOT_CHOICES for transform in transforms]
     chosen: tuple[dict[str, Any], ...] = ({}, {}, {})
@@ -135,17 +172,18 @@ def _choices_by_transform(choices: Mapping[str, Any]) -> tuple[dict[str, Any], d
     for name, value in choices.items():
         if name in SPLIT_OPTIONS:
             chosen[transforms.index(SPLIT_OPTIONS[name])]["storage_options"] = value
-            continue
+        if name == "storage_options":
+            chosen[2].setdefault("source_storage_options", value)
         takers = [place for place, known in enumerate(words) if name in known]
         for place in takers:
             chosen[place].setdefault(name, value)
-        if not takers:
+        if not takers and name not in SPLIT_OPTIONS:
             unknown.append(name)
     if unknown:
         raise InputError(f"build() does not know {unknown}; it knows {', '.join(sorted(set().union(*words)))}")
     return chosen[0], chosen[1], chosen[2]
 
 
-def _save(summary: StoreSummary, path: str) -> None:
+def _save(result: Any, path: str) -> None:
     with open(path, "wb") as file:
-        pickle.dump(summary, file)
+        pickle.dump(result, file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,14 +12,17 @@ from apache_beam.pvalue import PCollection
 
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
+from vz_beam.combine.rewriting import RewriteKey, RewritePart
 from vz_beam.combine.schema import FailedInput
 from vz_beam.combine.skipped import SkippedInput
 from vz_beam.errors import InputError
 from vz_beam.storage.held_options import HeldOptions
+from vz_beam.storage.source_pool import SourcePool
 from vz_beam.storage.urls import canonical_url
-from vz_beam.transforms.combining import Combined
+from vz_beam.transforms.combining import Combined, CombinedWithRewrites
 from vz_beam.transforms.runners import check_runner
 from vz_beam.writers.left_out import record_failures, record_skipped
+from vz_beam.writers.rewritten_chunks import RewriteReceipt, Rewritten, remove_others, rewrite_chunks
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
 from vz_beam.writers.writer import Writer, WriteTarget, find_writer
 
@@ -36,6 +39,8 @@ class WriteReferences(beam.PTransform[Any, Any]):
         append_dim: not in this version.
         target_root: folder of the store: a URL, or an object with ``root_path`` as recipes get it injected.
         storage_options: for the target's store. Secrets among them are not sent to other processes.
+        source_storage_options: for the inputs' stores, which are read again where chunks are rewritten; kept as those.
+        registry: stores for the inputs, instead.
     """
 
     def __init__(
@@ -47,6 +52,8 @@ class WriteReferences(beam.PTransform[Any, Any]):
         append_dim: str | None = None,
         target_root: Any = None,
         storage_options: Mapping[str, Any] | None = None,
+        source_storage_options: Mapping[str, Any] | None = None,
+        registry: Any = None,
     ) -> None:
         super().__init__()
         if append_dim is not None:
@@ -58,29 +65,62 @@ class WriteReferences(beam.PTransform[Any, Any]):
         self._target = WriteTarget(canonical_url(name), mode)
         self._writer = find_writer(self._target.url, format)
         self._options = HeldOptions(storage_options)
+        self._source_options = HeldOptions(source_storage_options, registry)
 
-    def expand(self, combined: Combined) -> PCollection[StoreSummary]:
+    def expand(self, combined: Combined | CombinedWithRewrites) -> PCollection[StoreSummary]:
         """The summary of the written store."""
-        if not isinstance(combined, tuple) or len(combined) != 4:
+        if not isinstance(combined, (Combined, CombinedWithRewrites)):
             raise InputError(
                 "WriteReferences takes what CombineManifests gives: ... | CombineManifests() | WriteReferences()"
             )
-        layout, fragments, failures, skipped = combined
+        layout, fragments, failures, skipped, *rewrites = combined
         check_runner(layout.pipeline.runner)
         step = (self._writer, self._target, self._options)
         begun = layout | "Begin" >> beam.Map(_begin, *step).with_output_types(Layout)
         planned = begun | "Shards" >> beam.FlatMap(_planned_shards).with_output_types(tuple[ShardKey, Fragment])
+        streams = [fragments, planned]
+        rewritten: Any = ()
+        if rewrites:
+            done = (
+                rewrites[0]
+                | "Gather what is rewritten" >> beam.GroupByKey()
+                | "Rewrite" >> beam.Map(_rewrite, beam.pvalue.AsSingleton(begun), *step[1:], self._source_options)
+            )
+            streams.append(
+                done | "Rewritten chunks" >> beam.FlatMap(_fragments_of).with_output_types(tuple[ShardKey, Fragment])
+            )
+            rewritten = beam.pvalue.AsList(done | "Rewritten objects" >> beam.Map(_receipt_of))
         receipts = (
-            (fragments, planned)
+            streams
             | "With shards that nothing reaches" >> beam.Flatten()
             | "Gather shards" >> beam.GroupByKey()
             | "Write shard" >> beam.Map(_write_shard, beam.pvalue.AsSingleton(begun), *step)
         )
         # side inputs rather than global combinations: the commit waits for all of them, in two stages fewer each
-        left_out = (beam.pvalue.AsList(failures), beam.pvalue.AsIter(skipped))
+        left_out = (rewritten, beam.pvalue.AsList(failures), beam.pvalue.AsIter(skipped))
         commit = beam.Map(_commit, beam.pvalue.AsList(receipts), *left_out, *step)
         summaries: PCollection[StoreSummary] = begun | "Commit" >> commit.with_output_types(StoreSummary)
         return summaries
+
+
+def _rewrite(
+    gathered: tuple[RewriteKey, Iterable[RewritePart]],
+    layout: Layout,
+    target: WriteTarget,
+    options: HeldOptions,
+    source_options: HeldOptions,
+) -> Rewritten:
+    key, parts = gathered
+    with SourcePool(source_options.storage_options, source_options.registry) as open_location:
+        return rewrite_chunks(layout, key, parts, target, open_location, options.storage_options)
+
+
+def _fragments_of(rewritten: Rewritten) -> Iterable[tuple[ShardKey, Fragment]]:
+    return rewritten.fragments
+
+
+def _receipt_of(rewritten: Rewritten) -> RewriteReceipt:
+    return rewritten.receipt
 
 
 def _planned_shards(layout: Layout) -> Iterable[tuple[ShardKey, Fragment]]:
@@ -107,6 +147,7 @@ def _write_shard(
 def _commit(
     layout: Layout,
     receipts: list[ShardReceipt],
+    rewritten: Sequence[RewriteReceipt],
     failures: list[FailedInput],
     skipped: Iterable[SkippedInput],
     writer: Writer,
@@ -114,7 +155,15 @@ def _commit(
     options: HeldOptions,
 ) -> StoreSummary:
     summary = writer.commit(target, layout, receipts, options.storage_options)
+    if rewritten or target.mode == "overwrite":
+        remove_others(target, rewritten, options.storage_options)
     failures = [*failures, *layout.excluded.values()]
     noted = replace(summary, files=layout.inputs + len(failures), notes=layout.notes)
+    noted = replace(
+        noted,
+        rewritten_chunks=sum(receipt.chunks for receipt in rewritten),
+        rewritten_nbytes=sum(receipt.nbytes for receipt in rewritten),
+        copied_nbytes=sum(receipt.read_nbytes for receipt in rewritten),
+    )
     with_failures = record_failures(noted, failures, options.storage_options)
     return record_skipped(with_failures, skipped, options.storage_options)

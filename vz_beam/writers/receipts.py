@@ -33,7 +33,7 @@ def check_receipts(layout: Layout, receipts: Iterable[ShardReceipt], url: str) -
 
     Raises:
         IncompleteStoreError: shards without a receipt, with two that differ, that the layout does not know, or
-            whose chunks do not add up.
+            whose chunks do not add up; arrays with fewer references than their inputs have.
     """
     known: dict[ShardKey, ShardReceipt] = {}
     differ: list[ShardKey] = []
@@ -56,6 +56,7 @@ def check_receipts(layout: Layout, receipts: Iterable[ShardReceipt], url: str) -
             ],
         ),
     ]
+    problems += _lost_references(layout, known)
     found = "; ".join(problem for problem in problems if problem)
     if found:
         raise IncompleteStoreError(
@@ -63,6 +64,17 @@ def check_receipts(layout: Layout, receipts: Iterable[ShardReceipt], url: str) -
             "Way out: run again; nothing of this run is visible"
         )
     return {key: known[key] for key in planned}
+
+
+def _lost_references(layout: Layout, receipts: Mapping[ShardKey, ShardReceipt]) -> list[str]:
+    arrived: dict[str, int] = {}
+    for key, receipt in receipts.items():
+        arrived[key.path] = arrived.get(key.path, 0) + receipt.placed
+    return [
+        f"array {path!r} has {arrived.get(path, 0):,} references, and its inputs have {array.references:,}"
+        for path, array in layout.arrays.items()
+        if array.references is not None and array.references != arrived.get(path, 0)
+    ]
 
 
 def summarize(

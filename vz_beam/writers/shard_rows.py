@@ -31,6 +31,7 @@ class ShardRows:
         offsets: int64[n], bytes; 0 where there is no location.
         lengths: int64[n], bytes; 0 where there is no location.
         inlined: encoded bytes of the inlined chunks, by row.
+        placed: number of references that inputs gave.
     """
 
     key: ShardKey
@@ -40,6 +41,7 @@ class ShardRows:
     offsets: NDArray[np.int64]
     lengths: NDArray[np.int64]
     inlined: Mapping[int, bytes]
+    placed: int
 
     def receipt(self, data: bytes) -> ShardReceipt:
         """What was written, in a file of ``data``."""
@@ -53,6 +55,7 @@ class ShardRows:
             checksum=zlib.crc32(data),
             virtual_nbytes=int(self.lengths.sum()),
             protocols=tuple(sorted({scheme_of(url) or "file" for url in self.locations})),
+            placed=self.placed,
         )
 
 
@@ -106,7 +109,7 @@ def _rows(array: ArrayLayout, key: ShardKey, fragment: Fragment, start: int, cou
     if len(missing) and (filler := fill_chunk(array.metadata, key.path)) is not None:
         ids[missing] = INLINED
         inlined.update(dict.fromkeys(missing.tolist(), filler))
-    return ShardRows(key, start, locations, ids, offsets, lengths, inlined)
+    return ShardRows(key, start, locations, ids, offsets, lengths, inlined, len(fragment))
 
 
 def _own_chunks(chunks: Mapping[int, bytes], start: int, count: int) -> list[tuple[int, bytes]]:

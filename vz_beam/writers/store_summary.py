@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vz_beam.combine.fragment import ShardKey
+from vz_beam.combine.sizes import readable_size
 from vz_beam.combine.skipped import SkippedVariable, one_line
 
 
@@ -22,6 +23,7 @@ class ShardReceipt:
         checksum: CRC-32 of the shard's file, by which a repeated commit knows what it has published.
         virtual_nbytes: what the references point at, bytes.
         protocols: of the referenced URLs, sorted, such as ``("s3",)``.
+        placed: number of references that inputs gave, those that the layout holds left out.
     """
 
     key: ShardKey
@@ -32,6 +34,7 @@ class ShardReceipt:
     checksum: int
     virtual_nbytes: int
     protocols: tuple[str, ...] = ()
+    placed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,9 @@ class StoreSummary:
         skipped: each variable that was left out of the inputs, as they were opened with ``unsupported="skip"``;
             ``skipped.jsonl`` beside the store has the reasons of every input.
         notes: what the user should know although it is no error.
+        rewritten_chunks: number of chunks that were written anew, beside the store.
+        rewritten_nbytes: their size as they are now, bytes.
+        copied_nbytes: what was read for them, bytes.
     """
 
     url: str
@@ -71,6 +77,9 @@ class StoreSummary:
     packages: tuple[str, ...] = ()
     skipped: tuple[SkippedVariable, ...] = ()
     notes: tuple[str, ...] = ()
+    rewritten_chunks: int = 0
+    rewritten_nbytes: int = 0
+    copied_nbytes: int = 0
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{name}: {length:,}" for name, length in self.dimensions.items())
@@ -82,6 +91,11 @@ class StoreSummary:
             f"  references  {self.references:,} ({self.inlined:,} inlined, {self.missing:,} chunks missing)",
             f"  data        {referenced} referenced, {stored} stored",
         ]
+        if self.rewritten_chunks:
+            lines.append(
+                f"  rewritten   {self.rewritten_chunks:,} chunks, {readable_size(self.copied_nbytes)} read and "
+                f"{readable_size(self.rewritten_nbytes)} written beside the store"
+            )
         if self.files:
             lines.append(f"  inputs      {self.files:,} read, {len(self.failures):,} failed")
         for title, texts in (
@@ -99,17 +113,3 @@ class StoreSummary:
 
 _SHOWN = 5
 """Failures and the like shown in a summary: enough to see what is wrong; ``failures`` has them all."""
-
-
-def readable_size(nbytes: int) -> str:
-    """A number of bytes for people.
-
-    >>> readable_size(999), readable_size(1_234_567)
-    ('999 B', '1.2 MB')
-    """
-    size = float(nbytes)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if size < 999.95:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} PB"

@@ -12,10 +12,10 @@ import pytest
 import xarray as xr
 
 from tests.parsers.hdf5.conftest import Hdf5File
-from vz_beam.datasets import opening
 from vz_beam.datasets.opening import open_virtual_dataset
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.parsers.hdf5 import HDFParser
+from vz_beam.storage import folder_source, source_pool
 from vz_beam.storage.byte_source import open_source
 from vz_beam.storage.request_log import RequestLog
 
@@ -59,7 +59,8 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[RequestLog]:
         found.append(RequestLog(open_source(*arguments, **options)))
         return found[-1]
 
-    monkeypatch.setattr(opening, "open_source", logged)
+    monkeypatch.setattr(source_pool, "open_source", logged)
+    monkeypatch.setattr(folder_source, "open_source", logged)
     return found
 
 
