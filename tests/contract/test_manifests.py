@@ -258,7 +258,11 @@ def test_arrays_that_do_not_fit_are_errors_of_the_known_kind() -> None:
         np.result_type(array(), array(data_type=np.dtype("f4")))
     with pytest.raises(ValueError, match="broadcast"):
         np.broadcast_to(array(), (3, 4, 5))
-    for beyond in (lambda: np.concatenate([array()] * 2, axis=2), lambda: np.stack([array()] * 2, axis=3)):
+    joins: list[Callable[[], Any]] = [
+        lambda: np.concatenate([array()] * 2, axis=2),
+        lambda: np.stack([array()] * 2, axis=3),
+    ]
+    for beyond in joins:
         for kind in (ValueError, IndexError):
             with pytest.raises(kind, match="out of bounds for array of dimension"):
                 beyond()
@@ -270,7 +274,7 @@ def test_an_index_that_cannot_be_is_an_error_of_both_libraries() -> None:
             with pytest.raises(kind):
                 array()[indexer]
     for wrong in ("a", 1.5, {}, object()):
-        with pytest.raises(TypeError, match="indexer must be of type int, slice, ellipsis, None, or np.ndarray"):
+        with pytest.raises(TypeError, match=r"indexer must be of type int, slice, ellipsis, None, or np\.ndarray"):
             array()[wrong]
 
 
@@ -293,14 +297,16 @@ def test_entries_and_shape_of_other_types_are_refused_in_words() -> None:
         ChunkManifest({"0": {**ENTRY, "path": None}})
     with pytest.raises(ValueError, match="separator must be one of"):
         ChunkManifest(entries(), separator="x")
-    with pytest.raises(ValueError, match="between chunk key 0 and 0.0: 1 vs 2"):
+    with pytest.raises(ValueError, match=r"between chunk key 0 and 0\.0: 1 vs 2"):
         ChunkManifest({"0.0": ENTRY, "0": ENTRY})
     single: dict[str, Any] = {"0": ENTRY}
-    for shape in (3, [3], (np.int64(3),)):
-        assert ChunkManifest(single, shape=shape).shape_chunk_grid == (3,)  # type: ignore[arg-type]
-    for shape, kind in (((-1,), ValueError), ("a", TypeError), ((1.5,), TypeError), ((None,), TypeError)):
+    shapes: list[Any] = [3, [3], (np.int64(3),)]
+    for shape in shapes:
+        assert ChunkManifest(single, shape=shape).shape_chunk_grid == (3,)
+    odd: list[tuple[Any, type[Exception]]] = [((-1,), ValueError), ("a", TypeError), ((1.5,), TypeError)]
+    for shape, kind in odd:
         with pytest.raises(kind, match="shape of a chunk grid"):
-            ChunkManifest(single, shape=shape)  # type: ignore[arg-type]
+            ChunkManifest(single, shape=shape)
 
 
 @pytest.mark.parametrize("index", [(9, 0), (-1, 0), (0,), (0, 0, 0), "0.0", 0, None])
@@ -364,8 +370,14 @@ def test_a_group_has_metadata_and_members() -> None:
         assert lacking not in group
         with pytest.raises(KeyError):
             group[lacking]  # type: ignore[index]
-    for wrong in ({"arrays": [array()]}, {"arrays": array()}, {"attributes": 3}, {"arrays": {1: array()}}):
-        with pytest.raises(TypeError, match="dict by name|are texts"):
+    others: list[dict[str, Any]] = [
+        {"arrays": [array()]},
+        {"arrays": array()},
+        {"attributes": 3},
+        {"arrays": {1: array()}},
+    ]
+    for wrong in others:
+        with pytest.raises(TypeError, match=r"dict by name|are texts"):
             ManifestGroup(**wrong)
 
 

@@ -180,7 +180,7 @@ def test_a_registry_says_which_url_has_no_store() -> None:
         registry.resolve("s3://c/f")
     for wrong in ("", "bucket", "bucket/x"):
         with pytest.raises(ValueError, match="Urls are expected to contain a scheme"):
-            registry.register(wrong, object())  # type: ignore[arg-type]
+            registry.register(wrong, object())
 
 
 def test_any_function_of_url_and_registry_is_a_parser(file: str) -> None:

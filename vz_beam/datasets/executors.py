@@ -33,8 +33,8 @@ def executor_class(parallel: Any) -> type[Executor]:
         return parallel
     words = ", ".join(map(repr, NAMED))
     raise InputError(
-        f"Invalid value for `parallel`: parallel={parallel!r} is not one of False, {words} or a class of concurrent.futures.Executor, such as "
-        "ThreadPoolExecutor"
+        f"Invalid value for `parallel`: parallel={parallel!r} is not one of False, {words} or a class of "
+        "concurrent.futures.Executor, such as ThreadPoolExecutor"
     )
 
 

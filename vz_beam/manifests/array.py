@@ -107,8 +107,9 @@ class ManifestArray(NDArrayOperatorsMixin):
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         raise NeedsValuesError(
-            "ManifestArrays can't be converted into numpy arrays or pandas Index objects: a virtual array has no values "
-            "in memory. Load the variable when opening (loadable_variables=[...]), or write the references and open the store"
+            "ManifestArrays can't be converted into numpy arrays or pandas Index objects: a virtual array has no "
+            "values in memory. Load the variable when opening (loadable_variables=[...]), or write the references and "
+            "open the store"
         )
 
     def __array_function__(

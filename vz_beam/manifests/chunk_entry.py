@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import posixpath
 import re
-from collections.abc import ItemsView, Iterable, Mapping, ValuesView
+from collections.abc import ItemsView, Iterable, Mapping, Sequence, ValuesView
 from typing import Any, NamedTuple
 
 from vz_beam.errors import ManifestError, ManifestTypeError
@@ -175,8 +175,8 @@ def path_as_url(path: str, root: str | None = None) -> str:
         return f"file://{path}"
     if root is None:
         raise ManifestError(
-            f"paths in the manifest must be absolute posix paths or URIs, but got {path}, and fs_root was not specified, "
-            "the folder that it starts from"
+            f"paths in the manifest must be absolute posix paths or URIs, but got {path}, and fs_root was not specified"
+            ", the folder that it starts from"
         )
     if not isinstance(root, str):
         raise ManifestTypeError(f"fs_root must be a str, not a {type(root).__name__}")
@@ -186,3 +186,35 @@ def path_as_url(path: str, root: str | None = None) -> str:
     if folder.startswith("/"):  # keys of objects are not normalized: their dots and slashes are like other characters
         return f"file://{posixpath.normpath('/' + f'{folder}/{path}'.lstrip('/'))}"
     return f"{root.rstrip('/')}/{path.removeprefix('./')}"
+
+
+def shape_of_keys(texts: Sequence[str], keys: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The smallest grid that holds the keys, chunks.
+
+    Raises:
+        ManifestError: no key, or keys of other numbers of dimensions.
+    """
+    if not keys:
+        raise ManifestError("need a chunk grid shape if no chunks given: neither entries nor shape are there")
+    for text, key in zip(texts, keys, strict=True):
+        if len(key) != len(keys[0]):
+            raise ManifestError(
+                f"Inconsistent number of dimensions between chunk key {text} and {texts[0]}: "
+                f"{len(key)} vs {len(keys[0])}"
+            )
+    return tuple(max(column) + 1 for column in zip(*keys, strict=True))
+
+
+def given_grid_shape(shape: Any) -> tuple[int, ...]:
+    """A shape that a caller gave, one number or several, chunks.
+
+    Raises:
+        ManifestError: negative lengths; ManifestTypeError: no integers.
+    """
+    try:
+        lengths = tuple(map(operator.index, shape if isinstance(shape, Iterable) else (shape,)))
+    except TypeError:
+        raise ManifestTypeError(f"the shape of a chunk grid is a tuple of integers, not {shape!r}") from None
+    if any(length < 0 for length in lengths):
+        raise ManifestError(f"the shape of a chunk grid cannot have negative dimensions: {lengths}")
+    return lengths

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import operator
-from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vz_beam.errors import ManifestError, ManifestIndexError, ManifestTypeError
-from vz_beam.manifests.chunk_entry import ChunkEntry, chunk_index, chunk_key, entry_fields, path_as_url
+from vz_beam.manifests.chunk_entry import (
+    ChunkEntry,
+    chunk_index,
+    chunk_key,
+    entry_fields,
+    given_grid_shape,
+    path_as_url,
+    shape_of_keys,
+)
 from vz_beam.manifests.path_columns import check_columns, factorize
 
 MISSING = -1
@@ -60,7 +67,7 @@ class ChunkManifest:
         if not isinstance(entries, Mapping):
             raise ManifestTypeError(f"entries must be a dict by chunk key, not of type {type(entries)}")
         keys = [chunk_index(key, separator) for key in entries]
-        shape = _shape_of_keys(tuple(entries), keys) if shape is None else _grid_shape(shape)
+        shape = shape_of_keys(tuple(entries), keys) if shape is None else given_grid_shape(shape)
         for text, key in zip(entries, keys, strict=True):
             if len(key) != len(shape) or any(i >= n for i, n in zip(key, shape, strict=True)):
                 raise ManifestError(f"chunk key {text!r} lies outside the chunk grid {shape}")
@@ -386,30 +393,6 @@ def check_new_paths(new: object) -> None:
             "Argument 'new' must be either a string or a callable that accepts and returns strings, "
             f"but got type {type(new)}"
         )
-
-
-def _shape_of_keys(texts: Sequence[str], keys: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The smallest grid that holds the keys, chunks."""
-    if not keys:
-        raise ManifestError("need a chunk grid shape if no chunks given: neither entries nor shape are there")
-    for text, key in zip(texts, keys, strict=True):
-        if len(key) != len(keys[0]):
-            raise ManifestError(
-                f"Inconsistent number of dimensions between chunk key {text} and {texts[0]}: "
-                f"{len(key)} vs {len(keys[0])}"
-            )
-    return tuple(max(column) + 1 for column in zip(*keys, strict=True))
-
-
-def _grid_shape(shape: Any) -> tuple[int, ...]:
-    """A shape that a caller gave, one number or several, chunks."""
-    try:
-        lengths = tuple(map(operator.index, shape if isinstance(shape, Iterable) else (shape,)))
-    except TypeError:
-        raise ManifestTypeError(f"the shape of a chunk grid is a tuple of integers, not {shape!r}") from None
-    if any(length < 0 for length in lengths):
-        raise ManifestError(f"the shape of a chunk grid cannot have negative dimensions: {lengths}")
-    return lengths
 
 
 def has_missing(manifest: ChunkManifest) -> bool:

@@ -214,7 +214,7 @@ class ManifestStore(Store):
         raise ReadOnlyStoreError(f"{key!r}: nothing can be deleted from a ManifestStore")
 
     async def set_partial_values(self, key_start_values: Iterable[tuple[str, int, Any]]) -> None:
-        """Refuses: nothing can be written. (Stores of older zarr have this.)"""
+        """Refuses: nothing can be written; stores of older zarr have this."""
         raise ReadOnlyStoreError("a ManifestStore cannot be written")
 
     def close(self) -> None:

@@ -67,8 +67,8 @@ class PrefixRegistry:
                 return store, _without_own_prefix(store, unquote(key) if is_http else key)
         known = sorted(shown(f"{root}/{key}".rstrip("/")) for (root, key), _ in self._stores)
         raise InputError(
-            f"no store for {shown(url)}: Could not find an ObjectStore matching the url `{shown(url)}` in the registry, "
-            f"which has stores for {known}"
+            f"no store for {shown(url)}: Could not find an ObjectStore matching the url `{shown(url)}` in the "
+            f"registry, which has stores for {known}"
         )
 
     def __reduce__(self) -> NoReturn:
