@@ -22,7 +22,7 @@ from vz_beam.datasets.changed_arrays import Data, changed_arrays
 from vz_beam.datasets.rechunking import rechunked_variables
 from vz_beam.errors import InputError, InputTypeError
 from vz_beam.manifests.array import ManifestArray
-from vz_beam.manifests.chunk_manifest import check_new_paths
+from vz_beam.manifests.path_columns import check_new_paths
 from vz_beam.patterns.index import Index
 from vz_beam.writers.dataset_references import kerchunk_dict
 from vz_beam.writers.icechunk_session import Region, write_nodes

@@ -70,7 +70,7 @@ def concatenate(arrays: Sequence[ManifestArray], axis: int | None = 0) -> Manife
             raise ManifestError(
                 "Cannot concatenate arrays with partial chunks because only regular chunk grids are currently "
                 f"supported: array {number}{_files(array)} has {array.shape[axis]} elements along axis {axis}, not a "
-                f"multiple of its chunk length {array.metadata.chunk_shape[axis]}, which is legal at the very end. "
+                f"multiple of its chunk length {array.metadata.chunk_shape[axis]}, legal at the very end only. "
                 "Chunks of uncompressed arrays can be cut to a length that divides it (rechunked())"
             )
     shape = (*first.shape[:axis], sum(array.shape[axis] for array in arrays), *first.shape[axis + 1 :])

@@ -19,7 +19,7 @@ from vz_beam.manifests.chunk_entry import (
     path_as_url,
     shape_of_keys,
 )
-from vz_beam.manifests.path_columns import check_columns, factorize
+from vz_beam.manifests.path_columns import check_columns, check_new_paths, factorize
 
 MISSING = -1
 """Location id of a chunk that is nowhere: it reads as the fill value."""
@@ -379,19 +379,6 @@ class ChunkManifest:
         table = np.array([numbers[url] for url in urls] + [INLINED, MISSING], dtype=np.int32)
         return ChunkManifest.from_columns(
             tuple(distinct), table[self.location_ids], self.offsets, self.lengths, self.inlined
-        )
-
-
-def check_new_paths(new: object) -> None:
-    """Refuses what cannot rename paths.
-
-    Raises:
-        TypeError: neither a text nor a function.
-    """
-    if not isinstance(new, str) and not callable(new):
-        raise TypeError(
-            "Argument 'new' must be either a string or a callable that accepts and returns strings, "
-            f"but got type {type(new)}"
         )
 
 

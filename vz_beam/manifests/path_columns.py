@@ -52,3 +52,16 @@ def factorize(paths: NDArray[Any], names: list[str], missing: int) -> NDArray[np
     numbers[""] = missing
     ids = np.fromiter(map(numbers.__getitem__, texts), np.int32, len(texts))
     return ids if not runs else np.repeat(ids, np.diff(np.append(starts, flat.size)))
+
+
+def check_new_paths(new: object) -> None:
+    """Refuses what cannot rename paths.
+
+    Raises:
+        TypeError: neither a text nor a function.
+    """
+    if not isinstance(new, str) and not callable(new):
+        raise TypeError(
+            "Argument 'new' must be either a string or a callable that accepts and returns strings, "
+            f"but got type {type(new)}"
+        )
