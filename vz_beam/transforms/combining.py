@@ -27,7 +27,10 @@ HELD_CHUNKS = 1_000_000
 
 
 class Combined(NamedTuple):
-    """The two streams of combining, and what was left out; they go into ``WriteReferences`` as they are."""
+    """The two streams of combining, and what was left out; they go into ``WriteReferences`` as they are.
+
+    ``fragments`` has every shard of the layout at least once, with an empty fragment where no reference reaches it.
+    """
 
     layout: PCollection[Layout]
     fragments: PCollection[tuple[ShardKey, Fragment]]
@@ -114,8 +117,14 @@ class CombineManifests(beam.PTransform[Any, Any]):
             plan = beam.Map(_plan, self._choices, *left_out)
             layout = gathered | "Plan" >> plan.with_output_types(Layout)
         references = datasets | "References" >> beam.MapTuple(references_of).with_output_types(InputReferences)
+        # told here, since a Flatten behind placing would write all fragments down once more
+        every_shard = layout | "Every shard" >> beam.Map(lambda _: NO_INPUT).with_output_types(InputReferences)
         placing = beam.ParDo(PlaceReferences(), beam.pvalue.AsSingleton(layout))
-        fragments = references | "Place" >> placing.with_output_types(tuple[ShardKey, Fragment])
+        fragments = (
+            (references, every_shard)
+            | "With every shard" >> beam.Flatten()
+            | "Place" >> placing.with_output_types(tuple[ShardKey, Fragment])
+        )
         if failures is None:
             failures = pipeline | "No failures" >> beam.Create([]).with_output_types(FailedInput)
         if not self._may_rewrite():
@@ -162,6 +171,10 @@ class GatherSchemas(beam.CombineFn):
         return accumulator
 
 
+NO_INPUT = InputReferences({}, "", ())
+"""Stands for no input: it has a part in every shard, and no reference for any."""
+
+
 class PlaceReferences(beam.DoFn):
     """:func:`place_in_shards`, with the fragments of a bundle merged: few large elements cost less than many small."""
 
@@ -174,6 +187,10 @@ class PlaceReferences(beam.DoFn):
         self, element: InputReferences, layout: Layout, window: Any = beam.DoFn.WindowParam
     ) -> Iterator[WindowedValue]:
         """Nothing, until what is held is worth sending on."""
+        if element == NO_INPUT:
+            for key in layout.shard_keys():
+                self._held.setdefault((key, window), [])
+            return
         for key, fragment in place_in_shards(layout, element):
             self._held.setdefault((key, window), []).append(fragment)
             self._held_chunks += len(fragment)

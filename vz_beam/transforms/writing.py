@@ -77,8 +77,6 @@ class WriteReferences(beam.PTransform[Any, Any]):
         check_runner(layout.pipeline.runner)
         step = (self._writer, self._target, self._options)
         begun = layout | "Begin" >> beam.Map(_begin, *step).with_output_types(Layout)
-        planned = begun | "Shards" >> beam.FlatMap(_planned_shards).with_output_types(tuple[ShardKey, Fragment])
-        streams = [fragments, planned]
         rewritten: Any = ()
         if rewrites:
             done = (
@@ -86,13 +84,11 @@ class WriteReferences(beam.PTransform[Any, Any]):
                 | "Gather what is rewritten" >> beam.GroupByKey()
                 | "Rewrite" >> beam.Map(_rewrite, beam.pvalue.AsSingleton(begun), *step[1:], self._source_options)
             )
-            streams.append(
-                done | "Rewritten chunks" >> beam.FlatMap(_fragments_of).with_output_types(tuple[ShardKey, Fragment])
-            )
+            chunks = beam.FlatMap(_fragments_of).with_output_types(tuple[ShardKey, Fragment])
+            fragments = (fragments, done | "Rewritten chunks" >> chunks) | "With those rewritten" >> beam.Flatten()
             rewritten = beam.pvalue.AsList(done | "Rewritten objects" >> beam.Map(_receipt_of))
         receipts = (
-            streams
-            | "With shards that nothing reaches" >> beam.Flatten()
+            fragments
             | "Gather shards" >> beam.GroupByKey()
             | "Write shard" >> beam.Map(_write_shard, beam.pvalue.AsSingleton(begun), *step)
         )
@@ -121,10 +117,6 @@ def _fragments_of(rewritten: Rewritten) -> Iterable[tuple[ShardKey, Fragment]]:
 
 def _receipt_of(rewritten: Rewritten) -> RewriteReceipt:
     return rewritten.receipt
-
-
-def _planned_shards(layout: Layout) -> Iterable[tuple[ShardKey, Fragment]]:
-    return ((key, Fragment.empty()) for key in layout.shard_keys())
 
 
 def _begin(layout: Layout, writer: Writer, target: WriteTarget, options: HeldOptions) -> Layout:
