@@ -58,6 +58,18 @@ def test_the_call_builds_the_store(folder: Path, capsys: pytest.CaptureFixture[s
     assert_same("by_call.parquet")
 
 
+def test_the_dataset_is_sliced_and_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(code_with("open_virtual_mfdataset"), {})
+    parts = []
+    for path in sorted(Path("data").glob("*.nc")):
+        with h5py.File(path) as file:
+            parts.append(file["precipitation"][()])
+    expected = np.concatenate(parts)[155:249]
+    with xr.open_dataset("summer.parquet", engine="kerchunk", chunks=None) as dataset:
+        assert np.array_equal(dataset["precipitation"].values, expected)
+    assert str(np.float32(expected.mean()))[:5] in capsys.readouterr().out
+
+
 def test_the_command_builds_the_store(folder: Path) -> None:
     (command,) = re.findall(r"^vz-beam (build .*)$", README, re.MULTILINE)
     code = "import sys; from vz_beam.cli import main; sys.exit(main(sys.argv[1:]))"
