@@ -18,7 +18,7 @@ from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_grid import ChunkGrid
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
-from vz_beam.parsers.hdf5.attributes import text_of
+from vz_beam.parsers.attribute_values import text_of, with_cf_fill
 from vz_beam.parsers.hdf5.dimensions import DatasetDimensions
 from vz_beam.parsers.hdf5.file import OpenFile
 from vz_beam.parsers.hdf5.filters import FilterPipeline, filter_pipeline, keeps_size, may_crash
@@ -141,7 +141,7 @@ def _metadata(
         chunk_shape = tuple(max(length, 1) for length in shape)
     attributes = {name: value for name, value in kind.attributes.items() if name not in dataset.attributes.values}
     attributes = {**dataset.attributes.values, **attributes}
-    attributes = _with_cf_fill(attributes, kind.dtype)
+    attributes = with_cf_fill(attributes, kind.dtype)
     return ArrayMetadata(
         shape=shape,
         dtype=kind.dtype,
@@ -153,41 +153,6 @@ def _metadata(
         dimension_names=names,
         packing_dtypes=dataset.attributes.packing_dtypes,
     )
-
-
-def _with_cf_fill(attributes: dict[str, Any], dtype: np.dtype[Any]) -> dict[str, Any]:
-    """``attributes`` with a ``_FillValue`` that values of ``dtype`` can equal, or none.
-
-    Raises:
-        UnsupportedError: several numbers, of which a store would hold the first.
-    """
-    if "_FillValue" not in attributes:
-        return attributes
-    fill = attributes["_FillValue"]
-    is_number = dtype.kind in "biufc"
-    if fill is None or fill == [] or (is_number and isinstance(fill, str)):
-        return {name: value for name, value in attributes.items() if name != "_FillValue"}
-    is_complex = dtype.kind == "c" and isinstance(fill, list) and len(fill) == 2 and not isinstance(fill[0], list)
-    if dtype.kind in "fc" and isinstance(fill, list) and not is_complex:
-        raise UnsupportedError(f"its attribute _FillValue has {len(fill)} values, {fill}, and an array can have one")
-    return {**attributes, "_FillValue": cf_fill_number(fill, dtype)}
-
-
-def cf_fill_number(value: Any, dtype: np.dtype[Any]) -> Any:
-    """The attribute ``_FillValue`` as the variable's type holds it; as it is where that type cannot.
-
-    >>> cf_fill_number(-999.0, np.dtype("i2")), cf_fill_number(1e20, np.dtype("f4"))
-    (-999, 1.0000000200408773e+20)
-    """
-    if isinstance(value, (str, list)) or value is None or dtype.kind not in "iuf":
-        return value
-    with np.errstate(over="ignore"):
-        if dtype.kind == "f":
-            return float(np.array(value, dtype=dtype))
-    limits = np.iinfo(dtype)
-    if math.isfinite(value) and int(value) == value and limits.min <= value <= limits.max:
-        return int(value)
-    return value
 
 
 def _native_order(dtype: np.dtype[Any]) -> str | None:

@@ -16,6 +16,7 @@ from h5py.h5d import DatasetID
 from h5py.h5f import FileID
 from numpy.typing import NDArray
 
+from vz_beam.parsers.attribute_values import text_of
 from vz_beam.parsers.hdf5.attribute_messages import HeaderAttribute, attribute_reading
 from vz_beam.parsers.hdf5.dense_check import ATTRIBUTE_INFO, dense_records
 from vz_beam.parsers.hdf5.file import OpenFile
@@ -156,16 +157,6 @@ def attribute_value(attribute: h5a.AttrID, fid: FileID) -> Any:
         return None
     convert = _converter(fid)
     return _collapsed([convert(item) for item in array.ravel()], array.shape)
-
-
-def text_of(data: bytes | str) -> str:
-    """Bytes as text: UTF-8, or Latin-1 where they are not."""
-    if isinstance(data, str):
-        return data
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
 
 
 def _plain_value(attribute: HeaderAttribute, heap: GlobalHeap) -> Any:

@@ -16,8 +16,9 @@ from itertools import chain, count
 from h5py import h5a, h5d, h5i, h5o, h5r, h5s
 
 from vz_beam.errors import FormatError
+from vz_beam.parsers.attribute_values import text_of
 from vz_beam.parsers.hdf5.attribute_messages import attribute_reading
-from vz_beam.parsers.hdf5.attributes import referenced, scale_references, text_of
+from vz_beam.parsers.hdf5.attributes import referenced, scale_references
 from vz_beam.parsers.hdf5.file import OpenFile
 from vz_beam.parsers.hdf5.groups import FoundDataset, FoundGroup
 from vz_beam.parsers.hdf5.index_reading import Structure

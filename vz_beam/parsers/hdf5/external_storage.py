@@ -19,7 +19,7 @@ from vz_beam.manifests.chunk_grid import ChunkGrid
 from vz_beam.manifests.chunk_manifest import ChunkManifest
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.manifests.zarr_v2 import stored_dtype
-from vz_beam.parsers.hdf5.attributes import text_of
+from vz_beam.parsers.attribute_values import text_of
 from vz_beam.parsers.hdf5.layout import check_grid_size
 from vz_beam.parsers.hdf5.other_files import OtherFiles
 from vz_beam.storage.byte_source import ByteSource

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from h5py import h5, h5d, h5g, h5l, h5o, h5p
 
 from vz_beam.errors import InputError, UnsupportedError
-from vz_beam.parsers.hdf5.attributes import ObjectAttributes, object_attributes, text_of
+from vz_beam.parsers.attribute_values import text_of
+from vz_beam.parsers.hdf5.attributes import ObjectAttributes, object_attributes
 from vz_beam.parsers.hdf5.file import NamedDamage, OpenFile, noted_damage
 from vz_beam.parsers.hdf5.heap_check import check_fill_value, encoding_of
 from vz_beam.parsers.hdf5.links import FoundObject, InOtherFile, followed

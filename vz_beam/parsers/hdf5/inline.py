@@ -14,7 +14,7 @@ from vz_beam.codecs.hdf5_library import load_filter
 from vz_beam.codecs.pipeline import encode_chunk
 from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.metadata import ArrayMetadata
-from vz_beam.parsers.hdf5.attributes import text_of
+from vz_beam.parsers.attribute_values import text_of
 from vz_beam.parsers.hdf5.types import VARIABLE_STRING
 
 _IN_HEAP = "its strings are of variable length and lie in a heap of the file"

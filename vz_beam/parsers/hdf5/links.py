@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from h5py import h5g, h5l, h5o
 
-from vz_beam.parsers.hdf5.attributes import text_of
+from vz_beam.parsers.attribute_values import text_of
 from vz_beam.parsers.hdf5.file import OpenFile
 from vz_beam.parsers.hdf5.object_header import Message
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vz_beam.codecs.pipeline import decode_chunk
 from vz_beam.manifests.chunk_grid import ChunkGrid
 from vz_beam.manifests.metadata import ArrayMetadata
-from vz_beam.parsers.hdf5.attributes import text_of
+from vz_beam.parsers.attribute_values import text_of
 from vz_beam.parsers.hdf5.file import OpenFile
 from vz_beam.parsers.hdf5.filters import FilterPipeline
 from vz_beam.parsers.hdf5.global_heap import HEAP_ID, HeapDamage, heap_strings

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from h5py import h5d, h5p
 
 from vz_beam.errors import UnsupportedError
-from vz_beam.parsers.hdf5.attributes import text_of
+from vz_beam.parsers.attribute_values import text_of
 from vz_beam.parsers.hdf5.object_header import Message
 from vz_beam.parsers.hdf5.selections import AxisSelection, Selection, selection_of, whole
 
