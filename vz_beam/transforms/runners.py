@@ -11,6 +11,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProv
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from vz_beam.errors import InputError, RunnerError
+from vz_beam.transforms.worker_processes import ENVIRONMENT
 
 REFUSED = {
     "DaskRunner": (
@@ -67,9 +68,10 @@ class _LocalRunner(FnApiRunner):
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
     ) -> RunnerResult:
-        """Run, with our command in place of the one that Beam has written into the environments."""
-        if self._worker_command is not None:
-            for environment in pipeline_proto.components.environments.values():
-                if environment.urn == python_urns.SUBPROCESS_SDK:
+        """Run, with our worker processes in place of those that Beam has written into the environments."""
+        for environment in pipeline_proto.components.environments.values():
+            if environment.urn == python_urns.SUBPROCESS_SDK:
+                environment.urn = ENVIRONMENT
+                if self._worker_command is not None:
                     environment.payload = self._worker_command.encode()
         return super().run_via_runner_api(pipeline_proto, options)
