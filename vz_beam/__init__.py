@@ -27,6 +27,7 @@ _HOMES = {
     "ManifestGroup": "manifests",
     "ManifestStore": "storage.manifest_store",
     "MergeDim": "patterns",
+    "NetCDF3Parser": "parsers.netcdf3",
     "OpenWithVirtualizarr": "transforms",
     "StoreSummary": "writers.store_summary",
     "WriteReferences": "transforms",
@@ -58,6 +59,7 @@ __all__ = [
     "ManifestGroup",
     "ManifestStore",
     "MergeDim",
+    "NetCDF3Parser",
     "OpenWithVirtualizarr",
     "StoreSummary",
     "WriteReferences",
@@ -87,6 +89,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.parsers.hdf5 import HDFParser
     from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
     from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser
+    from vz_beam.parsers.netcdf3 import NetCDF3Parser
     from vz_beam.patterns import ConcatDim, FilePattern, Index, MergeDim, pattern_from_file_sequence
     from vz_beam.storage.glob_pattern import pattern_from_glob
     from vz_beam.storage.manifest_store import ManifestStore

@@ -53,6 +53,11 @@ class KerchunkJSONParser(CallableParser):
 
     name: ClassVar[str] = "kerchunk-json"
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".json.gz", ".json.zst")
+    title: ClassVar[str] = "Kerchunk JSON"
+    reads: ClassVar[str] = (
+        "versions 0 and 1, templates and generators, also compressed; groups, inlined and missing chunks; stores of "
+        "kerchunk, VirtualiZarr and vz_beam"
+    )
 
     def __post_init__(self) -> None:
         check_arguments(self.unsupported, skip_variables=self.skip_variables, drop_variables=self.drop_variables)

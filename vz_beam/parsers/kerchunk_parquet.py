@@ -59,6 +59,11 @@ class KerchunkParquetParser(CallableParser):
 
     name: ClassVar[str] = "kerchunk-parquet"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".parq")
+    title: ClassVar[str] = "Kerchunk Parquet"
+    reads: ClassVar[str] = (
+        "stores of kerchunk, VirtualiZarr and vz_beam, read as far as they are asked for; a record file that is lost "
+        "is refused, where other readers show fill values"
+    )
 
     def __post_init__(self) -> None:
         check_arguments(self.unsupported, skip_variables=self.skip_variables, drop_variables=self.drop_variables)

@@ -54,6 +54,12 @@ class HDFParser(CallableParser):
 
     name: ClassVar[str] = "hdf5"
     suffixes: ClassVar[tuple[str, ...]] = (".nc", ".nc4", ".h5", ".hdf5", ".he5", ".hdf", ".netcdf", ".cdf")
+    title: ClassVar[str] = "HDF5, netCDF-4"
+    reads: ClassVar[str] = (
+        "all layouts and chunk indexes, virtual datasets, external raw files and links, groups; zlib, shuffle, "
+        "fletcher32, zstd, bzip2, blosc, lzf, szip, n-bit, scale-offset, LZ4, bitshuffle; through `hdf5plugin` "
+        "Blosc2, ZFP, SZ, SZ3, SPERR, FCIDECOMP, HTJ2K"
+    )
 
     def __post_init__(self, reader_factory: object) -> None:
         if self.unsupported not in ("raise", "skip"):
