@@ -138,6 +138,14 @@ def test_a_virtual_dataset_survives_pickle(file: str) -> None:
     assert copy["time"].equals(dataset["time"])
 
 
+def test_what_the_file_was_is_in_the_encoding(file: str) -> None:
+    source = open_source(file)
+    known = source.identity()
+    source.close()
+    assert vz_beam.open_virtual_dataset(file).encoding["identity"] == known
+    assert vz_beam.open_virtual_datatree(file).encoding["identity"] == known
+
+
 def test_groups_are_opened_as_a_tree(tmp_path: Path) -> None:
     path = tmp_path / "tree.nc"
     xr.Dataset({"a": ("x", np.arange(3))}).to_netcdf(path, engine="h5netcdf")

@@ -94,6 +94,20 @@ def test_an_object_moves_onto_another(sink: ByteSink) -> None:
     assert sink.list() == ["sub/other.json"]
 
 
+def test_a_copy_replaces_what_was_there_and_stays_when_its_source_is_replaced(sink: ByteSink) -> None:
+    sink.write("old/a", b"1")
+    sink.write("new/a", b"0")
+    for _ in range(2):
+        sink.copy("old/a", "new/a")
+    sink.write("old/a", b"2")
+    assert (sink.list(), sink.read("new/a"), sink.read("old/a")) == (["new/a", "old/a"], b"1", b"2")
+
+
+def test_copying_nothing_is_an_error(sink: ByteSink) -> None:
+    with pytest.raises(SourceNotFoundError, match="gone"):
+        sink.copy("gone", "b")
+
+
 def test_moving_nothing_is_an_error_and_moving_into_itself_too(sink: ByteSink) -> None:
     sink.write("a/b", b"1")
     with pytest.raises(SourceNotFoundError, match="nothing to move"):

@@ -45,7 +45,7 @@ def test_size_and_identity_tell_of_the_whole_file(source: ByteSource) -> None:
     assert source.size() == SIZE
     identity = source.identity()
     assert (identity.url, identity.size) == (source.url, SIZE)
-    assert identity == source.identity()
+    assert identity == source.identity() == source.first_identity()
 
 
 @pytest.mark.parametrize(

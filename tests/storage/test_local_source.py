@@ -56,6 +56,7 @@ def test_a_file_of_the_same_size_that_was_written_again_has_another_identity(tmp
     (tmp_path / "b").write_bytes(b"23")
     os.replace(tmp_path / "b", path)
     assert source.identity() != before
+    assert source.first_identity() == before
 
 
 def test_a_closed_source_is_not_read(tmp_path: Path) -> None:

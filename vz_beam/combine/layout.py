@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -32,6 +33,26 @@ class Rewriting:
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """How an array becomes larger that a store has already.
+
+    Args:
+        stored: its chunk grid in the store, chunks.
+        added: the chunk grid of what is added, chunks.
+        axis: along which it grows.
+    """
+
+    stored: tuple[int, ...]
+    added: tuple[int, ...]
+    axis: int
+
+    @property
+    def kept_chunks(self) -> int:
+        """How many chunks of the store, from the first on, keep their numbers: all or none."""
+        return math.prod(self.stored) if math.prod(self.stored[: self.axis]) == 1 else 0
+
+
+@dataclass(frozen=True, slots=True)
 class ArrayLayout:
     """One array of the combined dataset.
 
@@ -47,6 +68,8 @@ class ArrayLayout:
         rewriting: where chunks that do not fit are to be written anew.
         references: how many the inputs have for this array, by which it is known that all have arrived; ``None`` where
             they are not those that are written.
+        growth: where a store has the array's beginning already, and references are added to it.
+        is_kept: whether a store has the whole array already, so that nothing of it is written.
     """
 
     metadata: ArrayMetadata
@@ -57,6 +80,14 @@ class ArrayLayout:
     unwritten: bytes | None = None
     rewriting: Rewriting | None = None
     references: int | None = None
+    growth: Growth | None = None
+    is_kept: bool = False
+
+    def shard_numbers(self, chunks_per_shard: int) -> range:
+        """The shards that are to be written: all but those that a store has, and that stay as they are."""
+        count = -(-self.metadata.chunk_grid.size // chunks_per_shard)
+        kept = count if self.is_kept else self.growth.kept_chunks // chunks_per_shard if self.growth else 0
+        return range(kept, count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,10 +146,9 @@ class Layout:
     __hash__ = None  # type: ignore[assignment]  # holds mappings; layouts are compared, not looked up
 
     def shard_keys(self) -> Iterator[ShardKey]:
-        """Every shard of every array, also those that no reference will reach."""
+        """Every shard of every array that is to be written, also those that no reference will reach."""
         for path, array in self.arrays.items():
-            count = -(-array.metadata.chunk_grid.size // self.chunks_per_shard)
-            for number in range(count):
+            for number in array.shard_numbers(self.chunks_per_shard):
                 yield ShardKey(path, number)
 
     @property

@@ -21,11 +21,16 @@ from vz_beam.parsers.refusal import unsupported_variables
 from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.folder_source import open_file_or_folder
+from vz_beam.storage.identity import Identity
 from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.storage.registry import as_registry, registry_of
 from vz_beam.storage.source_pool import SourcePool
 
 StorageOptions = Mapping[str, Any]
+
+IDENTITY_KEY = "identity"
+"""Of ``Dataset.encoding``: what the file was when it was opened, an :class:`vz_beam.storage.identity.Identity`. As with
+``"source"``, ``merge``, ``map`` and ``drop_encoding`` lose it."""
 
 
 def open_virtual_dataset(
@@ -121,6 +126,7 @@ class OpenedGroup:
         skipped: reasons by path from the group, of what references cannot express.
         refuses: whether that is an error.
         open_location: gives the byte source of a URL.
+        identity: of the file when it was opened.
     """
 
     url: str | None
@@ -130,6 +136,7 @@ class OpenedGroup:
     skipped: Mapping[str, str]
     refuses: bool
     open_location: Callable[[str], ByteSource]
+    identity: Identity | None = None
 
     def names_at(self, path: str, names: Iterable[str]) -> list[str]:
         """Those of ``names`` that count in the group at ``path`` from this one, and their last parts only."""
@@ -182,7 +189,7 @@ class OpenedGroup:
 def _dataset(
     opened: OpenedGroup, drop: Sequence[str], loadable: Sequence[str] | None, decode_times: bool | None
 ) -> xr.Dataset:
-    return virtual_dataset(
+    dataset = virtual_dataset(
         opened.node,
         opened.open_location,
         url=opened.url,
@@ -191,6 +198,7 @@ def _dataset(
         decode_times=decode_times,
         skipped=opened.left_out([path for path in opened.skipped if "/" not in path], drop),
     )
+    return _identified(dataset, opened)
 
 
 def _tree(
@@ -211,7 +219,14 @@ def _tree(
             decode_times=decode_times,
             skipped={_last(name): reason for name, reason in skipped.items() if _parent(name) == path},
         )
+    _identified(tree["/"], opened)
     return xr.DataTree.from_dict(tree)
+
+
+def _identified(dataset: xr.Dataset, opened: OpenedGroup) -> xr.Dataset:
+    if opened.identity is not None:
+        dataset.encoding[IDENTITY_KEY] = opened.identity
+    return dataset
 
 
 def _opened_in(store: ManifestStore, group: str | None) -> OpenedGroup:
@@ -253,7 +268,8 @@ def opened_file(
         path = (group or "").strip("/")
         skipped = _skipped_below(root, path)
         node = _subgroup(root, path, source.url)
-        yield OpenedGroup(source.url, root, path, node, skipped, is_refused(parser, unsupported), open_location)
+        about = (source.url, root, path, node, skipped, is_refused(parser, unsupported), open_location)
+        yield OpenedGroup(*about, source.first_identity())
     finally:
         source.close()
         values.close()

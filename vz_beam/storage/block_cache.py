@@ -137,6 +137,10 @@ class BlockCache(OpenHandle):
         """What the file is now."""
         return self._source.identity()
 
+    def first_identity(self) -> Identity:
+        """What the file was when it was first asked for anything."""
+        return self._source.first_identity()
+
     def sibling(self, name: str) -> ByteSource:
         """That of the source, without a cache."""
         return self._source.sibling(name)
@@ -218,6 +222,9 @@ class _ForValues(OpenHandle):
 
     def identity(self) -> Identity:
         return self._cache.identity()
+
+    def first_identity(self) -> Identity:
+        return self._cache.first_identity()
 
     def sibling(self, name: str) -> ByteSource:
         return self._cache.sibling(name)

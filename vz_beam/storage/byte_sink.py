@@ -48,6 +48,10 @@ class ByteSink(Protocol):
         """The sink whose root is ``key``."""
         ...
 
+    def copy(self, source: str, target: str) -> None:
+        """Makes the object ``target`` the same as ``source``, which stays; SourceNotFoundError where there is none."""
+        ...
+
     def move(self, source: str, target: str) -> None:
         """Makes ``target`` what ``source`` was, in place of what was there; SourceNotFoundError where there is none.
 

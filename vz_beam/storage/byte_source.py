@@ -53,6 +53,10 @@ class ByteSource(Protocol):
         """What the file is now: a source that changed in between has another identity."""
         ...
 
+    def first_identity(self) -> Identity:
+        """What the file was when it was first asked for anything: no request where it was."""
+        ...
+
     def sibling(self, name: str) -> ByteSource:
         """The source of the file that this one calls ``name``: by the same store, options and credentials.
 

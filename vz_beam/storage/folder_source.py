@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vz_beam.errors import SourceError, TransientSourceError
@@ -60,8 +61,11 @@ class FolderSource(OpenHandle):
 
     def identity(self) -> Identity:
         """What the document is now, under the URL of the folder."""
-        known = self._document.identity()
-        return Identity(self.url, known.size, known.etag, known.modified)
+        return replace(self._document.identity(), url=self.url)
+
+    def first_identity(self) -> Identity:
+        """What the document was when it was first asked for anything, under the URL of the folder."""
+        return replace(self._document.first_identity(), url=self.url)
 
     def sibling(self, name: str) -> ByteSource:
         """The source of the file ``name`` in the folder."""

@@ -90,6 +90,10 @@ class FsspecSink(OpenHandle):
         """The sink of the folder ``key``."""
         return FsspecSink(self._filesystem, self._place(checked_key(key)), joined(self.url, key))
 
+    def copy(self, source: str, target: str) -> None:
+        """Reads a file and writes it: not every filesystem can copy."""
+        self.write(target, self.read(source))
+
     def move(self, source: str, target: str) -> None:
         """Copies every file, metadata last, then removes what is old. Done twice, it ends the same."""
         if checked_key(source) == checked_key(target):
@@ -102,7 +106,7 @@ class FsspecSink(OpenHandle):
         moved = {key: joined(target, key[len(source) + 1 :]) for key in keys}
         old = set(self.list(target)) - set(moved.values())
         for key, new in moved.items():
-            self.write(new, self.read(key))
+            self.copy(key, new)
         for key in old:
             self.delete(key)
         self.delete(source)

@@ -30,7 +30,7 @@ class FsspecSource(SourceHandle):
         url: as it goes into stores.
     """
 
-    __slots__ = ("_filesystem", "_lock", "_path", "_size")
+    __slots__ = ("_filesystem", "_first", "_lock", "_path", "_size")
 
     def __init__(self, filesystem: Any, path: str, url: str) -> None:
         self.open_beside = None
@@ -39,6 +39,7 @@ class FsspecSource(SourceHandle):
         self._filesystem = filesystem
         self._path = path
         self._size: int | None = None
+        self._first: Identity | None = None
         # Only filesystems made of coroutines promise to be safe from many threads.
         is_async = getattr(filesystem, "async_impl", False)
         self._lock: AbstractContextManager[Any] = nullcontext() if is_async else threading.RLock()
@@ -108,7 +109,14 @@ class FsspecSource(SourceHandle):
         else:
             self._size = int(info["size"])
         etag = next((str(info[word]) for word in _ETAGS if info.get(word)), None)
-        return Identity(self.url, self._size, etag, next(filter(None, (_time(info.get(w)) for w in _TIMES)), None))
+        modified = next(filter(None, (_time(info.get(w)) for w in _TIMES)), None)
+        found = Identity(self.url, self._size, etag, modified)
+        self._first = self._first or found
+        return found
+
+    def first_identity(self) -> Identity:
+        """What the file was when its size was first asked for."""
+        return self._first or self.identity()
 
     def close(self) -> None:
         """Nothing to do: fsspec keeps its filesystems, and no file stays open."""

@@ -29,7 +29,7 @@ class LocalSource(SourceHandle):
         SourceError: a folder, or a file that may not be read.
     """
 
-    __slots__ = ("_descriptor", "_size", "local_path")
+    __slots__ = ("_descriptor", "_first", "_size", "local_path")
 
     local_path: str | None
 
@@ -48,6 +48,7 @@ class LocalSource(SourceHandle):
             self.close()
             raise filesystem_error(IsADirectoryError(), self.url)
         self._size = status.st_size
+        self._first = _identity(self.url, status)
 
     def size(self) -> int:
         """Size when the file was opened, bytes."""
@@ -78,9 +79,11 @@ class LocalSource(SourceHandle):
             status = os.stat(self.local_path) if self.local_path else os.fstat(self._descriptor)
         except OSError as error:
             raise self._read_error(error) from error
-        seconds, nanoseconds = divmod(status.st_mtime_ns, 1_000_000_000)
-        moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return Identity(self.url, status.st_size, None, f"{moment}.{nanoseconds:09d}Z")
+        return _identity(self.url, status)
+
+    def first_identity(self) -> Identity:
+        """What the file was when it was opened."""
+        return self._first
 
     def close(self) -> None:
         """Closes the file; a source that is only dropped closes itself once no read is under way."""
@@ -98,6 +101,12 @@ class LocalSource(SourceHandle):
         if self._descriptor < 0:
             return SourceError(f"{shown(self.url)} was closed and is read again")
         return filesystem_error(error, self.url)
+
+
+def _identity(url: str, status: os.stat_result) -> Identity:
+    seconds, nanoseconds = divmod(status.st_mtime_ns, 1_000_000_000)
+    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return Identity(url, status.st_size, None, f"{moment}.{nanoseconds:09d}Z")
 
 
 def _local_error(error: OSError, path: str, url: str) -> VzBeamError:

@@ -60,6 +60,10 @@ class ObjectSink(OpenHandle):
         root = self.url if self.url.endswith("/") else f"{self.url}/"
         return ObjectSink(self._store, self._path(checked_key(key)), root + key)
 
+    def copy(self, source: str, target: str) -> None:
+        """Has the store copy an object."""
+        self._copy([(checked_key(source), checked_key(target))])
+
     def move(self, source: str, target: str) -> None:
         """Copies every object, metadata last, then removes what is old. Done twice, it ends the same."""
         if checked_key(source) == checked_key(target):
@@ -100,6 +104,8 @@ class ObjectSink(OpenHandle):
         def copy(pair: tuple[str, str]) -> None:
             try:
                 obstore.copy(self._store, self._path(pair[0]), self._path(pair[1]))
+            except FileNotFoundError:
+                raise not_found(joined(self.url, pair[0]), "nothing to copy") from None
             except Exception as error:
                 raise self._write_error(error, pair[1]) from None
 

@@ -58,7 +58,7 @@ class ObjectSource(SourceHandle):
 
     def size(self) -> int:
         """Size when it was first asked for, bytes."""
-        return (self._head or self.identity()).size
+        return self.first_identity().size
 
     def read_head(self, nbytes: int) -> bytes:
         """The first ``nbytes`` bytes, or all where there are fewer: the answer tells the size as well."""
@@ -120,6 +120,10 @@ class ObjectSource(SourceHandle):
             head = found
         self._head = self._identity_of(head)
         return self._head
+
+    def first_identity(self) -> Identity:
+        """What the object was when its size became known."""
+        return self._head or self.identity()
 
     def close(self) -> None:
         """Lets go of the store."""

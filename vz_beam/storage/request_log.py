@@ -65,6 +65,10 @@ class RequestLog(OpenHandle):
         """What the file is now."""
         return self._source.identity()
 
+    def first_identity(self) -> Identity:
+        """What the file was when it was first asked for anything."""
+        return self._source.first_identity()
+
     def sibling(self, name: str) -> RequestLog:
         """That of the source, its requests written down as well, in ``siblings``."""
         log = RequestLog(self._source.sibling(name))

@@ -16,7 +16,13 @@ from apache_beam.pvalue import PCollection
 from vz_beam.combine.schema import FailedInput, nodes_of
 from vz_beam.combine.skipped import SkippedInput, skipped_inputs
 from vz_beam.datasets.accessor import count_references
-from vz_beam.datasets.opening import check_unsupported, is_refused, open_virtual_dataset, open_virtual_datatree
+from vz_beam.datasets.opening import (
+    IDENTITY_KEY,
+    check_unsupported,
+    is_refused,
+    open_virtual_dataset,
+    open_virtual_datatree,
+)
 from vz_beam.errors import InputError, TransientSourceError
 from vz_beam.patterns.foreign import as_index
 from vz_beam.patterns.index import Index
@@ -196,9 +202,10 @@ class _OpenFile(beam.DoFn):
             self._check_groups(url)
         if self._preprocess is None:
             return dataset, skipped
-        source = dataset.encoding["source"]
+        known = {key: dataset.encoding[key] for key in ("source", IDENTITY_KEY)}
         dataset = self._preprocess(dataset)
-        dataset.encoding.setdefault("source", source)
+        for key, value in known.items():
+            dataset.encoding.setdefault(key, value)
         return dataset, skipped
 
     def _check_groups(self, url: str) -> None:
