@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import vz_beam
 from vz_beam import build
 from vz_beam.cli.demo_archive import write_archive
 from vz_beam.parsers.formats_table import formats_table
@@ -53,8 +54,15 @@ def test_the_recipe_has_about_20_lines_and_runs_as_a_script(folder: Path) -> Non
 
 
 def test_the_call_builds_the_store(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(code_with("vz_beam.build("), {})
+    exec(code_with("import vz_beam\n\nsummary"), {})
     assert "time: 365" in capsys.readouterr().out
+    assert_same("by_call.parquet")
+
+
+def test_the_call_lets_a_store_grow(folder: Path) -> None:
+    files = sorted(map(str, Path("data").glob("*.nc")))
+    build(files[:5], "by_call.parquet", concat_dim="time", progress=False)
+    exec(code_with('mode="append"'), {"vz_beam": vz_beam})
     assert_same("by_call.parquet")
 
 

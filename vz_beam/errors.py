@@ -24,6 +24,7 @@ VzBeamError
 │   └── OverlapError      two different values for one place
 └── StoreError
     ├── StoreExistsError
+    ├── StoreNotFoundError
     └── IncompleteStoreError  what was written is not what was planned
 """
 
@@ -155,6 +156,10 @@ class StoreError(VzBeamError):
 
 class StoreExistsError(StoreError):
     """The target is there already and ``mode`` does not allow to replace it."""
+
+
+class StoreNotFoundError(StoreError):
+    """No store where one is to be changed or compared."""
 
 
 class IncompleteStoreError(StoreError):

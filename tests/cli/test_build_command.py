@@ -91,6 +91,27 @@ def test_a_store_is_replaced_only_where_asked(vz_beam: Any, archive: Path, tmp_p
     assert np.array_equal(opened_rain(tmp_path / "store.parquet"), rain(archive, 2))
 
 
+@pytest.mark.parametrize("store", ["store.parquet", "store.json"])
+def test_a_store_grows_by_the_files_that_it_lacks(vz_beam: Any, archive: Path, tmp_path: Path, store: str) -> None:
+    files = [str(path) for path in sorted(archive.glob("*.nc"))]
+    dim = ("--concat-dim", "time")
+    absent = vz_beam("append", *files[:3], store, *dim)
+    assert (absent.code, absent.out) == (1, "")
+    assert "build it first (--mode create)" in absent.err
+    assert vz_beam("build", *files[:3], store, *dim).code == 0
+    planned = vz_beam("append", f"{archive}/*.nc", store, *dim, "--dry-run")
+    assert planned.code == 0
+    assert "9" in planned.out
+    grown = vz_beam("append", f"{archive}/*.nc", store, *dim, "--no-progress")
+    assert (grown.code, grown.err) == (0, "")
+    assert "time: 365" in grown.out
+    assert np.array_equal(opened_rain(tmp_path / store), rain(archive))
+    again = vz_beam("append", f"{archive}/*.nc", store, *dim)
+    assert again.code == 0
+    assert "nothing is new" in again.out
+    assert np.array_equal(opened_rain(tmp_path / store), rain(archive))
+
+
 def test_holes_keep_the_place_of_what_is_absent(vz_beam: Any, archive: Path, tmp_path: Path) -> None:
     for month in (1, 2, 3):
         shutil.copy(archive / f"weather_2023-{month:02}.nc", tmp_path / f"m{month}.nc")

@@ -63,7 +63,8 @@ def test_a_pipeline_equals_its_functions_in_a_loop(files: list[str], tmp_path: P
     inputs = [(index, vz_beam.open_virtual_dataset(url)) for index, url in pattern.items()]
     layout, shards = combine(inputs, chunks_per_shard=7)
     loop = tmp_path / "loop.parquet"
-    write_store(find_writer(loop), loop.as_uri(), layout, shards)
+    identities = [dataset.encoding["identity"] for _, dataset in inputs]
+    write_store(find_writer(loop), loop.as_uri(), layout, shards, inputs=identities)
     assert contents(tmp_path / "beam.parquet") == contents(loop)
     assert_store_equals(loop, read_series(files))
 

@@ -23,7 +23,7 @@ def test_a_format_that_is_named_goes_before_the_suffix() -> None:
     assert find_writer("store.json", "kerchunk-parquet").name == "kerchunk-parquet"
 
 
-@pytest.mark.parametrize(("url", "mode"), [("", "create"), ("store.json", "append"), ("store.json", "w")])
+@pytest.mark.parametrize(("url", "mode"), [("", "create"), ("store.json", "grow"), ("store.json", "w")])
 def test_a_target_without_a_name_or_with_an_unknown_mode_is_refused(url: str, mode: str) -> None:
     with pytest.raises(InputError):
         WriteTarget(url, mode)

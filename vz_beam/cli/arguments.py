@@ -20,12 +20,15 @@ BUILD_EPILOG = """\
 Files that the shell lists are taken in natural order of their names (2 before 10), as those of a quoted glob are.
 What follows -- goes to Beam: vz-beam build 'data/*.nc' store.parquet --concat-dim time -- --runner=FlinkRunner
 """
+APPEND_EPILOG = """\
+Files that the store has already are passed over; those among them that have changed are an error.
+"""
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """The parsed command line; what follows ``--`` of ``build`` is its ``beam_options``."""
+    """The parsed command line; what follows ``--`` of ``build`` and ``append`` is its ``beam_options``."""
     own, beam_options = list(arguments), []
-    if own[:1] == ["build"] and "--" in own:
+    if own[:1] in (["build"], ["append"]) and "--" in own:
         cut = own.index("--")
         own, beam_options = own[:cut], own[cut + 1 :]
     parsed = _parser().parse_args(own)
@@ -43,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_build(commands)
+    _add_append(commands)
     _add_inspect(commands)
     _add_demo(commands)
     return parser
@@ -52,6 +56,22 @@ def _add_build(commands: Any) -> None:
     parser = _add_command(commands, "build", "build one store from many files", BUILD_EPILOG)
     parser.usage = "vz-beam build FILES [FILES ...] STORE [options] [-- BEAM OPTIONS]"
     parser.add_argument(
+        "--mode",
+        choices=("create", "overwrite", "append"),
+        help="whether a store may be replaced, or grow (default: create)",
+    )
+    _add_build_options(parser)
+
+
+def _add_append(commands: Any) -> None:
+    parser = _add_command(commands, "append", "put new files to the end of a store", APPEND_EPILOG)
+    parser.usage = "vz-beam append FILES [FILES ...] STORE [options] [-- BEAM OPTIONS]"
+    parser.set_defaults(mode="append")
+    _add_build_options(parser)
+
+
+def _add_build_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "paths", nargs="+", metavar="FILES ... STORE", help="a glob, a folder or files; the store is last"
     )
     parser.add_argument("--concat-dim", metavar="DIM", help="the dimension along which the files follow each other")
@@ -60,7 +80,7 @@ def _add_build(commands: Any) -> None:
     )
     parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes on this machine (default: 1)")
     parser.add_argument(
-        "--mode", choices=("create", "overwrite"), help="whether a store may be replaced (default: create)"
+        "--append-dim", metavar="DIM", help="the dimension along which a store grows (default: --concat-dim)"
     )
     parser.add_argument("--format", metavar="NAME", help="of the store (default: by its suffix)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""``vz-beam build``: one store from many files, without a word of Beam."""
+"""``vz-beam build`` and ``append``: one store from many files, without a word of Beam."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CHOICES = (
         "variables",
         "fill_values",
         *("mismatch", "attributes", "tolerance", "overlaps", "gaps"),
-        "mode",
+        *("mode", "append_dim"),
         "format",
         "source_storage_options",
         "target_storage_options",
@@ -44,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Builds the store and prints its summary."""
     *files, store = arguments.paths
     if not files:
-        raise InputError(f"only {store!r} is given, and build needs files and then a store: 'data/*.nc' store.parquet")
+        needs = f"{arguments.command} needs files and then a store"
+        raise InputError(f"only {store!r} is given, and {needs}: 'data/*.nc' store.parquet")
     choices = {name: value for name in CHOICES if (value := getattr(arguments, name)) is not None}
     if arguments.parser is not None:
         choices["parser"] = named_parser(arguments.parser)

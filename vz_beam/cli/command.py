@@ -22,6 +22,7 @@ INTERRUPTED = 130
 """What a shell gives to a process that SIGINT ended: 128 and the number of the signal."""
 _MODULES = {
     "build": "vz_beam.cli.build_command",
+    "append": "vz_beam.cli.build_command",
     "inspect": "vz_beam.cli.inspect_command",
     "demo": "vz_beam.cli.demo",
 }

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vz_beam.combine.attributes import DROP_CONFLICTS, MEANING, OTHERS, RULES
-from vz_beam.combine.layout import CHUNKS_PER_SHARD
 from vz_beam.errors import InputError
 from vz_beam.patterns.foreign import as_index
 from vz_beam.patterns.index import Index
 
+CHUNKS_PER_SHARD = 100_000
+"""The default ``record_size`` of kerchunk: a Parquet file of this many rows is read in about 10 ms."""
 POLICIES = ("raise", "warn", "keep")
 """What may become of something odd: an error, a note in the summary, or nothing."""
 

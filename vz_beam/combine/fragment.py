@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,6 +79,14 @@ class Fragment:
             inlined,
         )
 
+    def moved(self, numbers: NDArray[np.int64]) -> Fragment:
+        """The same references at other chunk numbers, int64[n], ascending."""
+        inlined = {}
+        if self.inlined:
+            table = dict(zip(self.numbers.tolist(), numbers.tolist(), strict=True))
+            inlined = {table[number]: data for number, data in self.inlined.items()}
+        return replace(self, numbers=numbers, inlined=inlined)
+
 
 def fragment_of(manifest: ChunkManifest, grid_shape: tuple[int, ...], start: tuple[int, ...]) -> Fragment:
     """The references of ``manifest``, placed with its first chunk at ``start`` of a grid of ``grid_shape`` chunks.
@@ -94,19 +102,15 @@ def fragment_of(manifest: ChunkManifest, grid_shape: tuple[int, ...], start: tup
         numbers *= length
         numbers += place
         numbers += first
-    inlined = {}
-    if manifest.inlined:
-        moved = dict(zip(rows.tolist(), numbers.tolist(), strict=True))
-        inlined = {moved[row]: data for row, data in manifest.inlined.items()}
     fragment = Fragment(
         manifest.locations,
-        numbers,
+        rows,
         manifest.location_ids.ravel()[rows],
         manifest.offsets.ravel()[rows],
         manifest.lengths.ravel()[rows],
-        inlined,
+        manifest.inlined,
     )
-    return fragment.take(slice(None))
+    return fragment.moved(numbers).take(slice(None))
 
 
 def split_by_shard(path: str, fragment: Fragment, chunks_per_shard: int) -> Iterator[tuple[ShardKey, Fragment]]:

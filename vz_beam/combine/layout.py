@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from vz_beam.combine.choices import CHUNKS_PER_SHARD, CombineChoices
 from vz_beam.combine.fragment import ShardKey
 from vz_beam.combine.schema import FailedInput
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes
-
-CHUNKS_PER_SHARD = 100_000
-"""The default ``record_size`` of kerchunk: a Parquet file of this many rows is read in about 10 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,8 @@ class ArrayLayout:
         references: how many the inputs have for this array, by which it is known that all have arrived; ``None`` where
             they are not those that are written.
         growth: where a store has the array's beginning already, and references are added to it.
-        is_kept: whether a store has the whole array already, so that nothing of it is written.
+        is_kept: whether a store has the whole array already, which what is added must agree with.
+        kept_shards: how many shards, from the first on, a store has already and keeps as they are.
     """
 
     metadata: ArrayMetadata
@@ -82,12 +81,11 @@ class ArrayLayout:
     references: int | None = None
     growth: Growth | None = None
     is_kept: bool = False
+    kept_shards: int = 0
 
     def shard_numbers(self, chunks_per_shard: int) -> range:
         """The shards that are to be written: all but those that a store has, and that stay as they are."""
-        count = -(-self.metadata.chunk_grid.size // chunks_per_shard)
-        kept = count if self.is_kept else self.growth.kept_chunks // chunks_per_shard if self.growth else 0
-        return range(kept, count)
+        return range(self.kept_shards, -(-self.metadata.chunk_grid.size // chunks_per_shard))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +105,7 @@ class Layout:
         left_out: paths of variables that some inputs have and the dataset has not.
         excluded: inputs that are left out because they disagree with most others, by their numbers.
         eras: the group of each input by its numbers, where inputs that disagree are in groups of their own.
+        choices: by which the inputs were combined.
     """
 
     arrays: Mapping[str, ArrayLayout]
@@ -120,6 +119,7 @@ class Layout:
     left_out: frozenset[str] = frozenset()
     excluded: Mapping[tuple[int, ...], FailedInput] = field(default_factory=dict)
     eras: Mapping[tuple[int, ...], str] = field(default_factory=dict)
+    choices: CombineChoices = field(default_factory=CombineChoices)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layout):

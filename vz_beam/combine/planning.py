@@ -85,4 +85,5 @@ def _plan(gathered: SchemaAccumulator, choices: CombineChoices) -> Layout:
         inputs=len(gathered.inputs),
         notes=tuple(sorted(notes)),
         left_out=survey.left_out,
+        choices=replace(choices, absent=()),
     )

@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from vz_beam.combine.accumulator import SchemaAccumulator
-from vz_beam.combine.choices import CombineChoices
+from vz_beam.combine.choices import CHUNKS_PER_SHARD, CombineChoices
 from vz_beam.combine.fragment import Fragment, ShardKey, split_by_shard
-from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
+from vz_beam.combine.layout import Layout
 from vz_beam.combine.placing import place, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import nodes_of, schema_of, virtual_array
 from vz_beam.combine.skipped import skipped_in
+from vz_beam.datasets.appending import append_store
 from vz_beam.datasets.changed_arrays import Data, changed_arrays
 from vz_beam.datasets.rechunking import rechunked_variables
 from vz_beam.errors import InputError, InputTypeError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.path_columns import check_new_paths
 from vz_beam.patterns.index import Index
+from vz_beam.storage.identity import IDENTITY_KEY, Identity
 from vz_beam.writers.dataset_references import kerchunk_dict
 from vz_beam.writers.icechunk_session import Region, write_nodes
-from vz_beam.writers.writer import find_writer, write_store
+from vz_beam.writers.writer import WriteTarget, find_writer, write_store
 
 if TYPE_CHECKING:
     from icechunk import IcechunkStore
@@ -70,6 +72,7 @@ class _VirtualAccessor:
         categorical_threshold: int = 10,
         *,
         mode: str = "create",
+        append_dim: str | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> dict[str, Any] | None:
         """The references in Kerchunk's form.
@@ -79,7 +82,9 @@ class _VirtualAccessor:
             format: ``"dict"`` (returned), ``"json"`` or ``"parquet"``.
             record_size: references in one Parquet file.
             categorical_threshold: taken for the sake of callers that name it; paths are always stored once.
-            mode: ``"create"`` refuses an existing store, ``"overwrite"`` replaces it.
+            mode: ``"create"`` refuses an existing store, ``"overwrite"`` replaces it, ``"append"`` puts the dataset to
+                its end.
+            append_dim: with ``"append"``, the dimension along which the store grows.
             storage_options: for the store of ``filepath``.
 
         Raises:
@@ -97,8 +102,20 @@ class _VirtualAccessor:
             return kerchunk_dict(layout, fragments)
         assert filepath is not None
         writer = find_writer(str(filepath), f"kerchunk-{format}")
-        write_store(writer, filepath, layout, _shards(layout, fragments), mode=mode, storage_options=storage_options)
+        target = WriteTarget(os.fspath(filepath), mode, append_dim)
+        choices: dict[str, Any] = {"storage_options": storage_options, "inputs": self._inputs()}
+        if mode == "append":
+            append_store(writer, target, layout, _shards(layout, fragments), **choices)
+        else:
+            write_store(writer, target.url, layout, _shards(layout, fragments), mode=mode, **choices)
         return None
+
+    def _inputs(self) -> list[Identity]:
+        """The file of the dataset, where it is of one: what xarray joins keeps the encoding of the first."""
+        identity = self._data.encoding.get(IDENTITY_KEY)
+        arrays = [virtual_array(v) for _, node in nodes_of(self._data) for v in node.variables.values()]
+        urls = {url for array in arrays if array is not None for url in array.manifest.locations}
+        return [identity] if identity is not None and urls <= {identity.url} else []
 
     def _warn_unless_virtual(self) -> None:
         variables = [v for _, node in nodes_of(self._data) for v in node.variables.values()]

@@ -21,16 +21,12 @@ from vz_beam.parsers.refusal import unsupported_variables
 from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.folder_source import open_file_or_folder
-from vz_beam.storage.identity import Identity
+from vz_beam.storage.identity import IDENTITY_KEY, Identity
 from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.storage.registry import as_registry, registry_of
 from vz_beam.storage.source_pool import SourcePool
 
 StorageOptions = Mapping[str, Any]
-
-IDENTITY_KEY = "identity"
-"""Of ``Dataset.encoding``: what the file was when it was opened, an :class:`vz_beam.storage.identity.Identity`. As with
-``"source"``, ``merge``, ``map`` and ``drop_encoding`` lose it."""
 
 
 def open_virtual_dataset(

@@ -7,20 +7,22 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import xarray as xr
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.window import BoundedWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from vz_beam.combine.accumulator import SchemaAccumulator
-from vz_beam.combine.choices import CombineChoices
+from vz_beam.combine.choices import CHUNKS_PER_SHARD, CombineChoices
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
-from vz_beam.combine.layout import CHUNKS_PER_SHARD, Layout
+from vz_beam.combine.layout import Layout
 from vz_beam.combine.placing import InputReferences, place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.rewriting import RewriteKey, RewritePart, rewrites
 from vz_beam.combine.schema import FailedInput, InputSchema, schema_of
 from vz_beam.combine.skipped import SkippedInput, skipped_inputs
 from vz_beam.patterns.index import Index
+from vz_beam.storage.identity import IDENTITY_KEY, Identity
 
 HELD_CHUNKS = 1_000_000
 """References that a worker holds before it sends them on: 20 MB and some, a small part of a worker's memory."""
@@ -36,6 +38,7 @@ class Combined(NamedTuple):
     fragments: PCollection[tuple[ShardKey, Fragment]]
     failures: PCollection[FailedInput]
     skipped: PCollection[SkippedInput]
+    inputs: PCollection[Identity]
 
 
 class CombinedWithRewrites(NamedTuple):
@@ -45,6 +48,7 @@ class CombinedWithRewrites(NamedTuple):
     fragments: PCollection[tuple[ShardKey, Fragment]]
     failures: PCollection[FailedInput]
     skipped: PCollection[SkippedInput]
+    inputs: PCollection[Identity]
     rewrites: PCollection[tuple[RewriteKey, RewritePart]]
 
 
@@ -127,11 +131,13 @@ class CombineManifests(beam.PTransform[Any, Any]):
         )
         if failures is None:
             failures = pipeline | "No failures" >> beam.Create([]).with_output_types(FailedInput)
+        identities = datasets | "Identities" >> beam.FlatMapTuple(_identities).with_output_types(Identity)
+        combined = Combined(layout, fragments, failures, skipped, identities)
         if not self._may_rewrite():
-            return Combined(layout, fragments, failures, skipped)
+            return combined
         finding = beam.FlatMap(_rewrites, beam.pvalue.AsSingleton(layout))
         to_rewrite = references | "Find what is rewritten" >> finding.with_output_types(tuple[RewriteKey, RewritePart])
-        return CombinedWithRewrites(layout, fragments, failures, skipped, to_rewrite)
+        return CombinedWithRewrites(*combined, to_rewrite)
 
     def _may_rewrite(self) -> bool:
         if self._layout is None:
@@ -146,6 +152,12 @@ def _plan(
     skipped: Iterable[SkippedInput],
 ) -> Layout:
     return plan_layout(gathered.with_left_out(failures, skipped), choices)
+
+
+def _identities(index: Index, dataset: xr.Dataset | xr.DataTree) -> Iterator[Identity]:
+    """What the file was when it was opened; nothing where the user's own steps have lost it."""
+    if (identity := dataset.encoding.get(IDENTITY_KEY)) is not None:
+        yield identity
 
 
 def _rewrites(references: InputReferences, layout: Layout) -> Iterator[tuple[RewriteKey, RewritePart]]:

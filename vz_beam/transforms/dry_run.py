@@ -17,11 +17,14 @@ from vz_beam.combine.layout import Layout
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import FailedInput, InputSchema, join_path, nodes_of, schema_of, virtual_array
 from vz_beam.combine.skipped import SkippedInput, distinct_inputs, skipped_variables
+from vz_beam.datasets.appending import grown_layout
 from vz_beam.errors import CombineError, InputError, MismatchError
 from vz_beam.patterns.index import Index
 from vz_beam.patterns.sampling import sampled
+from vz_beam.storage.source_pool import SourcePool
 from vz_beam.transforms.opening import Opened, OpenWithVirtualizarr
-from vz_beam.transforms.running import choices_by_transform, inputs_of, run_pipeline, with_absent
+from vz_beam.transforms.running import choices_by_transform, inputs_of, run_pipeline, with_absent, without_known
+from vz_beam.transforms.writing import WriteReferences
 from vz_beam.writers.writer import find_writer
 
 if TYPE_CHECKING:
@@ -63,9 +66,14 @@ def run_plan(
         store = f"{os.fspath(target)} ({writer.name})"
     combining = with_absent(combining, files_or_pattern)
     combining.pop("layout", None)
-    chosen = CombineChoices(**combining)
     listing_options = choices.get("source_storage_options", choices.get("storage_options"))
     pairs = inputs_of(files_or_pattern, concat_dim, listing_options)
+    is_append = target is not None and writing.get("mode") == "append"
+    if is_append:
+        pairs, combining = without_known(pairs, str(target), opening, combining, writing)
+        if not pairs:
+            return BuildPlan(0, 0, Layout({}, {}, notes=("nothing is new: the store has all inputs",)), store=store)
+    chosen = CombineChoices(**combining)
     some = pairs if sample is None else sampled(pairs, sample)
 
     def wired(inputs: Any, log: Any) -> Any:
@@ -85,10 +93,12 @@ def run_plan(
     problems: tuple[str, ...] = ()
     try:
         layout = plan_layout(gathered.schemas, chosen)
+        if is_append:
+            _check_append(str(target), layout, opening, writing)
     except MismatchError as error:
-        problems = error.disagreements
+        layout, problems = None, error.disagreements
     except CombineError as error:
-        problems = (str(error),)
+        layout, problems = None, (str(error),)
     return BuildPlan(
         len(pairs),
         len(some),
@@ -99,6 +109,13 @@ def run_plan(
         skipped_variables(distinct_inputs(gathered.skipped)),
         store,
     )
+
+
+def _check_append(target: str, layout: Layout, opening: Mapping[str, Any], writing: Mapping[str, Any]) -> None:
+    """Compares the store with what is to be put to its end, as :class:`WriteReferences` will."""
+    writes = WriteReferences(target, **writing)
+    with SourcePool(opening.get("storage_options"), opening.get("registry")) as open_location:
+        grown_layout(writes.writer, writes.target, layout, writing.get("storage_options"), open_location)
 
 
 def _placed(gathered: Gathered, layout: Layout) -> Counts:

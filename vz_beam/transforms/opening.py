@@ -17,7 +17,6 @@ from vz_beam.combine.schema import FailedInput, nodes_of
 from vz_beam.combine.skipped import SkippedInput, skipped_inputs
 from vz_beam.datasets.accessor import count_references
 from vz_beam.datasets.opening import (
-    IDENTITY_KEY,
     check_unsupported,
     is_refused,
     open_virtual_dataset,
@@ -27,6 +26,7 @@ from vz_beam.errors import InputError, TransientSourceError
 from vz_beam.patterns.foreign import as_index
 from vz_beam.patterns.index import Index
 from vz_beam.storage.held_options import HeldOptions
+from vz_beam.storage.identity import IDENTITY_KEY
 from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.combining import CombineManifests
 from vz_beam.transforms.progress_log import ProgressLog

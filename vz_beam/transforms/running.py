@@ -16,6 +16,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from vz_beam import errors
+from vz_beam.combine.new_inputs import new_inputs
+from vz_beam.datasets.appending import known_inputs
 from vz_beam.errors import InputError, MismatchError, VzBeamError
 from vz_beam.patterns.file_pattern import FilePattern
 from vz_beam.patterns.file_sequence import pattern_from_file_sequence
@@ -55,6 +57,11 @@ def run_build(
     pairs = inputs_of(files_or_pattern, concat_dim, listing_options)
     opening, combining, writing = choices_by_transform(choices)
     combining = with_absent(combining, files_or_pattern)
+    if writing.get("mode") == "append":
+        count = len(pairs)
+        pairs, combining = without_known(pairs, target, opening, combining, writing)
+        if not pairs:
+            return _nothing_new(target, writing, count)
 
     def wired(inputs: Any, log: ProgressLog) -> Any:
         opened = inputs | OpenWithVirtualizarr(**opening, progress=log)
@@ -112,6 +119,39 @@ def run_pipeline(
             return pickle.load(file)
 
 
+def without_known(
+    pairs: Sequence[tuple[Index, str]],
+    target: str | os.PathLike[str],
+    opening: Mapping[str, Any],
+    combining: Mapping[str, Any],
+    writing: Mapping[str, Any],
+) -> tuple[list[tuple[Index, str]], dict[str, Any]]:
+    """(index, URL) of the inputs that the store at ``target`` does not have yet, and the choices of combining these.
+
+    Raises:
+        StoreMismatchError: inputs that have changed since they were put into the store.
+        InputError: inputs of one place of the pattern of which the store has some.
+    """
+    writes = WriteReferences(target, **writing)
+    known = known_inputs(
+        writes.writer,
+        writes.target,
+        [url for _, url in pairs],
+        writing.get("storage_options"),
+        opening.get("storage_options"),
+        opening.get("registry"),
+    )
+    absent = combining.get("absent", ())
+    left, still_absent = new_inputs(pairs, absent, known.__contains__, writing.get("append_dim"))
+    return left, {**combining, "absent": still_absent}
+
+
+def _nothing_new(target: str | os.PathLike[str], writing: Mapping[str, Any], count: int) -> StoreSummary:
+    writes = WriteReferences(target, **writing)
+    note = f"nothing is new: the store has all of the {count:,} inputs, and stays as it is"
+    return StoreSummary(writes.target.url, writes.writer.name, 0, notes=(note,))
+
+
 def with_absent(combining: Mapping[str, Any], files_or_pattern: Any) -> dict[str, Any]:
     """The choices of combining, with the inputs that a pattern says are absent."""
     if isinstance(files_or_pattern, FilePattern):
@@ -149,8 +189,8 @@ def original_error(error: BaseException) -> BaseException:
         kind = getattr(errors, match[1], None)
         if isinstance(kind, type) and issubclass(kind, VzBeamError):
             text = _without_remark(str(error)[match.end() :])
-            if kind is MismatchError:
-                return MismatchError(tuple(re.findall(r"^  \* (.*)$", text, re.MULTILINE)))
+            if issubclass(kind, MismatchError):
+                return kind(tuple(re.findall(r"^  \* (.*)$", text, re.MULTILINE)))
             return kind(text)
     return error
 

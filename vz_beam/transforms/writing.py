@@ -10,13 +10,16 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
+from vz_beam.combine.append import moved_to_end
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
 from vz_beam.combine.rewriting import RewriteKey, RewritePart
 from vz_beam.combine.schema import FailedInput
 from vz_beam.combine.skipped import SkippedInput
+from vz_beam.datasets.appending import grown_layout
 from vz_beam.errors import InputError
 from vz_beam.storage.held_options import HeldOptions
+from vz_beam.storage.identity import Identity
 from vz_beam.storage.source_pool import SourcePool
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms.combining import Combined, CombinedWithRewrites
@@ -35,8 +38,10 @@ class WriteReferences(beam.PTransform[Any, Any]):
     Args:
         store: URL or path of the store, or a name below ``target_root``.
         format: ``"kerchunk-parquet"`` or ``"kerchunk-json"``; ``None`` takes it from the suffix of ``store``.
-        mode: ``"create"`` refuses an existing store, ``"overwrite"`` replaces it.
-        append_dim: not in this version.
+        mode: ``"create"`` refuses an existing store, ``"overwrite"`` replaces it, ``"append"`` puts what is combined to
+            its end: the store and the inputs must agree as inputs do among themselves.
+        append_dim: with ``"append"``, the dimension along which the store grows; ``None`` is the one that joins the
+            inputs.
         target_root: folder of the store: a URL, or an object with ``root_path`` as recipes get it injected.
         storage_options: for the target's store. Secrets among them are not sent to other processes.
         source_storage_options: for the inputs' stores, which are read again where chunks are rewritten; kept as those.
@@ -56,14 +61,12 @@ class WriteReferences(beam.PTransform[Any, Any]):
         registry: Any = None,
     ) -> None:
         super().__init__()
-        if append_dim is not None:
-            raise InputError("append_dim is not in this version of vz_beam: mode is 'create' or 'overwrite'")
         name = os.fspath(store)
         root = getattr(target_root, "root_path", target_root)
         if root is not None:
             name = f"{os.fspath(root).rstrip('/')}/{name.lstrip('/')}"
-        self._target = WriteTarget(canonical_url(name), mode)
-        self._writer = find_writer(self._target.url, format)
+        self.target = WriteTarget(canonical_url(name), mode, append_dim)
+        self.writer = find_writer(self.target.url, format)
         self._options = HeldOptions(storage_options)
         self._source_options = HeldOptions(source_storage_options, registry)
 
@@ -73,28 +76,35 @@ class WriteReferences(beam.PTransform[Any, Any]):
             raise InputError(
                 "WriteReferences takes what CombineManifests gives: ... | CombineManifests() | WriteReferences()"
             )
-        layout, fragments, failures, skipped, *rewrites = combined
+        layout, fragments, failures, skipped, inputs, *rewrites = combined
         check_runner(layout.pipeline.runner)
-        step = (self._writer, self._target, self._options)
-        begun = layout | "Begin" >> beam.Map(_begin, *step).with_output_types(Layout)
+        step = (self.writer, self.target, self._options)
+        beginning = beam.Map(_begin, *step, self._source_options)
+        begun = layout | "Begin" >> beginning.with_output_types(Layout)
+        shards = tuple[ShardKey, Fragment]
         rewritten: Any = ()
         if rewrites:
             done = (
                 rewrites[0]
                 | "Gather what is rewritten" >> beam.GroupByKey()
-                | "Rewrite" >> beam.Map(_rewrite, beam.pvalue.AsSingleton(begun), *step[1:], self._source_options)
+                | "Rewrite" >> beam.Map(_rewrite, beam.pvalue.AsSingleton(layout), *step[1:], self._source_options)
             )
-            chunks = beam.FlatMap(_fragments_of).with_output_types(tuple[ShardKey, Fragment])
+            chunks = beam.FlatMap(_fragments_of).with_output_types(shards)
             fragments = (fragments, done | "Rewritten chunks" >> chunks) | "With those rewritten" >> beam.Flatten()
             rewritten = beam.pvalue.AsList(done | "Rewritten objects" >> beam.Map(_receipt_of))
+        if self.target.mode == "append":
+            moving = beam.FlatMap(_moved, beam.pvalue.AsSingleton(begun)).with_output_types(shards)
+            every = beam.FlatMap(_every_shard).with_output_types(shards)
+            ends = (fragments | "Move to the end" >> moving, begun | "Shards of the grown store" >> every)
+            fragments = ends | "With those of the store" >> beam.Flatten()
         receipts = (
             fragments
             | "Gather shards" >> beam.GroupByKey()
             | "Write shard" >> beam.Map(_write_shard, beam.pvalue.AsSingleton(begun), *step)
         )
         # side inputs rather than global combinations: the commit waits for all of them, in two stages fewer each
-        left_out = (rewritten, beam.pvalue.AsList(failures), beam.pvalue.AsIter(skipped))
-        commit = beam.Map(_commit, beam.pvalue.AsList(receipts), *left_out, *step)
+        about = (rewritten, beam.pvalue.AsList(failures), beam.pvalue.AsIter(skipped), beam.pvalue.AsIter(inputs))
+        commit = beam.Map(_commit, beam.pvalue.AsList(receipts), *about, *step)
         summaries: PCollection[StoreSummary] = begun | "Commit" >> commit.with_output_types(StoreSummary)
         return summaries
 
@@ -119,9 +129,23 @@ def _receipt_of(rewritten: Rewritten) -> RewriteReceipt:
     return rewritten.receipt
 
 
-def _begin(layout: Layout, writer: Writer, target: WriteTarget, options: HeldOptions) -> Layout:
+def _begin(
+    layout: Layout, writer: Writer, target: WriteTarget, options: HeldOptions, source_options: HeldOptions
+) -> Layout:
+    """The layout to write, which is that of the grown store where one grows."""
+    if target.mode == "append":
+        with SourcePool(source_options.storage_options, source_options.registry) as open_location:
+            layout = grown_layout(writer, target, layout, options.storage_options, open_location)
     writer.begin(target, layout, options.storage_options)
     return layout
+
+
+def _moved(shard: tuple[ShardKey, Fragment], grown: Layout) -> Iterable[tuple[ShardKey, Fragment]]:
+    return moved_to_end(grown, *shard)
+
+
+def _every_shard(layout: Layout) -> Iterable[tuple[ShardKey, Fragment]]:
+    return ((key, Fragment.empty()) for key in layout.shard_keys())
 
 
 def _write_shard(
@@ -142,11 +166,14 @@ def _commit(
     rewritten: Sequence[RewriteReceipt],
     failures: list[FailedInput],
     skipped: Iterable[SkippedInput],
+    inputs: Iterable[Identity],
     writer: Writer,
     target: WriteTarget,
     options: HeldOptions,
 ) -> StoreSummary:
-    summary = writer.commit(target, layout, receipts, options.storage_options)
+    excluded = {failure.url for failure in layout.excluded.values()}
+    used = (one for one in inputs if one.url not in excluded)
+    summary = writer.commit(target, layout, receipts, options.storage_options, used)
     if rewritten or target.mode == "overwrite":
         remove_others(target, rewritten, options.storage_options)
     failures = [*failures, *layout.excluded.values()]

@@ -8,24 +8,42 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
-from vz_beam.errors import IncompleteStoreError, SourceNotFoundError, StoreExistsError, UnsupportedError
+from vz_beam.errors import (
+    FormatError,
+    IncompleteStoreError,
+    SourceNotFoundError,
+    StoreExistsError,
+    StoreNotFoundError,
+    UnsupportedError,
+)
+from vz_beam.manifests.chunk_manifest import INLINED, MISSING
+from vz_beam.manifests.group import ManifestGroup
+from vz_beam.parsers.kerchunk.json_references import read_json
+from vz_beam.parsers.kerchunk.store_group import choices_of
+from vz_beam.storage.byte_source import ByteSource, open_source
+from vz_beam.storage.identity import Identity
+from vz_beam.writers.appended_rows import appended_rows, group_as_stored
 from vz_beam.writers.dataset_references import chunk_keys, chunk_references, metadata_texts
+from vz_beam.writers.input_table import joined_inputs, sorted_inputs
 from vz_beam.writers.kerchunk_metadata import store_metadata
 from vz_beam.writers.receipts import check_receipts, summarize
-from vz_beam.writers.shard_rows import shard_rows
 from vz_beam.writers.staging import Staging, open_staging
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
-from vz_beam.writers.writer import WriteTarget
+from vz_beam.writers.writer import AppendSides, WriteTarget
 
 MAX_REFERENCES = 2_000_000
 """A reader holds all references in memory, 236 MB a million (measured), and reads them all before the first value."""
+_OURS, _INPUTS = "vz_beam", "inputs"
+"""Where the inputs are in the file, beside its references: readers pass over keys that they do not know."""
 
 
 class KerchunkJSONWriter:
@@ -34,6 +52,28 @@ class KerchunkJSONWriter:
     name = "kerchunk-json"
     suffixes = (".json",)
     packages = ("kerchunk",)
+
+    def sides(
+        self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None
+    ) -> AppendSides:
+        """See :meth:`vz_beam.writers.writer.Writer.sides`."""
+        staging = open_staging(target, storage_options)
+        if not staging.is_taken():
+            raise StoreNotFoundError(
+                f"{target.url}: there is no store to append to. Way out: build it first (mode='create')"
+            )
+        source = open_source(staging.url, storage_options)
+        try:
+            loaded = frozenset(path for path, array in layout.arrays.items() if array.is_loaded)
+            stored = read_json(source, None, replace(choices_of(None, (), "raise"), referenced=loaded))
+        finally:
+            source.close()
+        added = group_as_stored(layout, staging.url)
+        return AppendSides(stored, added, layout.chunks_per_shard, keeps_shards=False)
+
+    def inputs(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> list[Identity]:
+        """See :meth:`vz_beam.writers.writer.Writer.inputs`."""
+        return _inputs(open_staging(target, storage_options))
 
     def begin(self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None) -> None:
         """See :meth:`vz_beam.writers.writer.Writer.begin`."""
@@ -48,6 +88,7 @@ class KerchunkJSONWriter:
         if target.mode == "create" and staging.is_taken():
             raise _exists(target)
         staging.parent.delete(staging.building)
+        staging.claim_for(target.run)
 
     def write_shard(
         self,
@@ -58,11 +99,11 @@ class KerchunkJSONWriter:
         storage_options: Mapping[str, Any] | None = None,
     ) -> ShardReceipt:
         """See :meth:`vz_beam.writers.writer.Writer.write_shard`."""
-        rows = shard_rows(layout, key, fragment)
+        staging = open_staging(target, storage_options)
+        rows = appended_rows(layout, key, fragment, partial(_stored_fragment, staging, storage_options))
         grid_shape = layout.arrays[key.path].metadata.chunk_grid.grid_shape
         lines = (_line(name, reference) for name, reference in chunk_references(rows, grid_shape))
         data = "\n".join(lines).encode()
-        staging = open_staging(target, storage_options)
         staging.parent.sub(staging.building).write(_part_key(key), data)
         return rows.receipt(data)
 
@@ -72,6 +113,7 @@ class KerchunkJSONWriter:
         layout: Layout,
         receipts: Iterable[ShardReceipt],
         storage_options: Mapping[str, Any] | None = None,
+        inputs: Iterable[Identity] = (),
     ) -> StoreSummary:
         """See :meth:`vz_beam.writers.writer.Writer.commit`."""
         staging = open_staging(target, storage_options)
@@ -87,11 +129,15 @@ class KerchunkJSONWriter:
                 "Way out: run again, one run at a time"
             )
         else:
-            data = _join([parts.read(_part_key(key)) for key in counted], layout)
+            staging.check_claim(target.run)
+            known = _inputs(staging) if target.mode == "append" else []
+            inputs = joined_inputs(known, inputs, staging.url) if known else sorted_inputs(inputs)
+            data = _join([parts.read(_part_key(key)) for key in counted], layout, inputs)
             if target.mode == "create" and staging.is_taken() and staging.parent.read(staging.name) != data:
                 raise _exists(target)
             staging.parent.write(staging.name, data)
         staging.parent.delete(staging.building)
+        staging.release()
         return summarize(layout, counted, staging.url, self.name, len(data), self.packages)
 
 
@@ -111,14 +157,59 @@ def _part_key(key: ShardKey) -> str:
     return f"{key.path}/{key.number}.part"
 
 
-def _join(parts: Iterable[bytes], layout: Layout) -> bytes:
+def _join(parts: Iterable[bytes], layout: Layout, inputs: Iterable[Identity]) -> bytes:
     lines = [_line(name, text) for name, text in metadata_texts(layout)]
     for part in parts:
         # Not splitlines: it also cuts at separators that JSON leaves unescaped.
         lines += [line for line in part.decode().split("\n") if line]
     lines.sort()
     text = ",\n".join(line.replace("\t", ": ", 1) for line in lines)
-    return f'{{"version": 1, "refs": {{\n{text}\n}}}}\n'.encode()
+    rows = ",\n".join(_dumps([one.url, one.size, one.etag, one.modified]) for one in inputs)
+    more = f', "{_OURS}": {{"{_INPUTS}": [\n{rows}\n]}}' if rows else ""
+    return f'{{"version": 1, "refs": {{\n{text}\n}}{more}}}\n'.encode()
+
+
+def _inputs(staging: Staging) -> list[Identity]:
+    if not staging.is_taken():
+        return []
+    try:
+        known = json.loads(staging.parent.read(staging.name)).get(_OURS, {})
+        return [Identity(*row) for row in known.get(_INPUTS, ())]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise FormatError(f"{staging.url} is no JSON of references: {error}. Way out: build it anew") from None
+
+
+def _stored_fragment(
+    staging: Staging, storage_options: Mapping[str, Any] | None, path: str, numbers: NDArray[np.int64]
+) -> Fragment:
+    """The references that the store in its place has for some chunks of an array, int64[n] ascending."""
+    source = open_source(staging.url, storage_options)
+    try:
+        group = _group(source)
+    finally:
+        source.close()
+    *parents, name = path.split("/")
+    for parent in parents:
+        group = group.groups[parent]
+    manifest = group.arrays[name].manifest
+    ids, offsets, lengths = (c.ravel()[numbers] for c in (manifest.location_ids, manifest.offsets, manifest.lengths))
+    here = ids != MISSING
+    inlined = {number: manifest.inlined[number] for number in numbers[ids == INLINED].tolist()}
+    return Fragment(manifest.locations, numbers[here], ids[here], offsets[here], lengths[here], inlined).take(
+        slice(None)
+    )
+
+
+_LAST_GROUP: dict[Identity, ManifestGroup] = {}
+
+
+def _group(source: ByteSource) -> ManifestGroup:
+    """The store's references, which are parsed once for all shards that a process writes."""
+    identity = source.identity()
+    if identity not in _LAST_GROUP:
+        _LAST_GROUP.clear()
+        _LAST_GROUP[identity] = read_json(source, None, choices_of(None, (), "raise"))
+    return _LAST_GROUP[identity]
 
 
 def _is_published(staging: Staging, layout: Layout, receipts: Mapping[ShardKey, ShardReceipt]) -> bool:

@@ -7,25 +7,36 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from vz_beam.combine.fragment import Fragment, ShardKey
+from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
-from vz_beam.errors import IncompleteStoreError, InputError, SourceNotFoundError, StoreExistsError
-from vz_beam.manifests.chunk_manifest import INLINED
+from vz_beam.errors import IncompleteStoreError, InputError, SourceNotFoundError, StoreExistsError, StoreNotFoundError
+from vz_beam.manifests.chunk_manifest import INLINED, MISSING
+from vz_beam.parsers.kerchunk.parquet_references import read_parquet, record_size_of
+from vz_beam.parsers.kerchunk.record_files import read_records
+from vz_beam.parsers.kerchunk.store_group import choices_of
+from vz_beam.storage.folder_source import open_file_or_folder
+from vz_beam.storage.identity import Identity
+from vz_beam.writers.appended_rows import appended_rows, group_as_stored
+from vz_beam.writers.input_table import INPUTS_KEY, inputs_file, joined_inputs, read_inputs_file, sorted_inputs
 from vz_beam.writers.kerchunk_metadata import store_metadata
 from vz_beam.writers.receipts import check_receipts, summarize
-from vz_beam.writers.shard_rows import ShardRows, shard_rows
+from vz_beam.writers.shard_rows import ShardRows
 from vz_beam.writers.staging import Staging, open_staging
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
-from vz_beam.writers.writer import WriteTarget
+from vz_beam.writers.writer import AppendSides, WriteTarget
 
 METADATA_KEY = ".zmetadata"
 COMPRESSION_LEVEL = 3
@@ -56,6 +67,31 @@ class KerchunkParquetWriter:
     suffixes = (".parquet", ".parq")
     packages = ("kerchunk", "fastparquet")
 
+    def sides(
+        self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None
+    ) -> AppendSides:
+        """See :meth:`vz_beam.writers.writer.Writer.sides`."""
+        staging = open_staging(target, storage_options)
+        _recover(staging)
+        if not staging.parent.exists(f"{staging.name}/{METADATA_KEY}"):
+            raise StoreNotFoundError(
+                f"{target.url}: there is no store to append to. Way out: build it first (mode='create')"
+            )
+        source = open_file_or_folder(staging.url, storage_options)
+        try:
+            loaded = frozenset(path for path, array in layout.arrays.items() if array.is_loaded)
+            choices = replace(choices_of(None, (), "raise"), referenced=loaded)
+            stored = read_parquet(source, None, choices, fill_lost=False)
+            return AppendSides(stored, group_as_stored(layout, staging.url), record_size_of(source), keeps_shards=True)
+        finally:
+            source.close()
+
+    def inputs(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> list[Identity]:
+        """See :meth:`vz_beam.writers.writer.Writer.inputs`."""
+        staging = open_staging(target, storage_options)
+        _recover(staging)
+        return _inputs(staging)
+
     def begin(self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None) -> None:
         """See :meth:`vz_beam.writers.writer.Writer.begin`."""
         if "{" in target.url or "}" in target.url:
@@ -65,12 +101,13 @@ class KerchunkParquetWriter:
             )
         store_metadata(layout)
         staging = open_staging(target, storage_options)
-        staging.restore_replaced()
+        _recover(staging)
         if target.mode == "create" and staging.is_taken():
             if staging.is_local or not _is_unfinished(staging):
                 raise _exists(target)
             staging.parent.delete(staging.name)
         staging.parent.delete(staging.building)
+        staging.claim_for(target.run)
 
     def write_shard(
         self,
@@ -81,9 +118,9 @@ class KerchunkParquetWriter:
         storage_options: Mapping[str, Any] | None = None,
     ) -> ShardReceipt:
         """See :meth:`vz_beam.writers.writer.Writer.write_shard`."""
-        rows = shard_rows(layout, key, fragment)
-        data = record_file(rows)
         staging = open_staging(target, storage_options)
+        rows = appended_rows(layout, key, fragment, partial(_stored_fragment, staging, layout))
+        data = record_file(rows)
         staging.parent.sub(_place(target, staging)).write(record_key(key), data)
         return rows.receipt(data)
 
@@ -93,36 +130,48 @@ class KerchunkParquetWriter:
         layout: Layout,
         receipts: Iterable[ShardReceipt],
         storage_options: Mapping[str, Any] | None = None,
+        inputs: Iterable[Identity] = (),
     ) -> StoreSummary:
         """See :meth:`vz_beam.writers.writer.Writer.commit`."""
         staging = open_staging(target, storage_options)
         counted = check_receipts(layout, receipts, target.url)
         metadata = metadata_file(layout)
-        expected = {record_key(key) for key in counted}
+        written = {record_key(key) for key in counted}
         place = _place(target, staging)
         built = staging.parent.sub(place)
         found = set(built.list())
-        absent = sorted(expected - found)
+        absent = sorted(written - found)
         if (absent or METADATA_KEY in found) and _is_published(staging, metadata, counted.values()):
             staging.parent.delete(staging.building)
         elif absent:
             raise IncompleteStoreError(
-                f"store {target.url} is not published: {len(absent):,} of {len(expected):,} record files are "
+                f"store {target.url} is not published: {len(absent):,} of {len(written):,} record files are "
                 f"not in {built.url} although they were written, the first is {absent[0]}. "
                 "Way out: run again, one run at a time"
             )
         else:
+            staging.check_claim(target.run)
             if (
                 target.mode == "create"
                 and staging.is_taken()
                 and not (place == staging.name and _is_unfinished(staging))
             ):
                 raise _exists(target)
-            for key in sorted(found - expected - {METADATA_KEY}):
+            known = _inputs(staging) if target.mode == "append" else []
+            inputs = joined_inputs(known, inputs, staging.url) if known else sorted_inputs(inputs)
+            kept = _kept_keys(layout)
+            if target.mode == "append" and staging.is_local:
+                _keep(staging, kept)
+            for key in sorted(found - written - {METADATA_KEY}):
                 built.delete(key)
+            if inputs:
+                built.write(INPUTS_KEY, inputs_file(inputs))
             built.write(METADATA_KEY, metadata)
-            if place == staging.building:
+            if target.mode == "append" and not staging.is_local:
+                _publish_in_place(staging)
+            elif place == staging.building:
                 staging.publish_folder()
+        staging.release()
         stored = len(metadata) + sum(receipt.nbytes for receipt in counted.values())
         return summarize(layout, counted, staging.url, self.name, stored, self.packages)
 
@@ -183,13 +232,97 @@ def _raw_column(rows: ShardRows) -> Any:
 
 def _place(target: WriteTarget, staging: Staging) -> str:
     """Name under which the shards are written."""
-    return staging.building if staging.is_local or target.mode == "overwrite" else staging.name
+    return staging.name if target.mode == "create" and not staging.is_local else staging.building
 
 
 def _is_unfinished(staging: Staging) -> bool:
-    """Whether nothing but the record files of a run that never ended is at the store's place."""
+    """Whether nothing but the files of a run that never ended is at the store's place."""
     keys = staging.parent.sub(staging.name).list()
-    return bool(keys) and all(_RECORD_FILE.fullmatch(key.rpartition("/")[2]) for key in keys)
+    return bool(keys) and all(key == INPUTS_KEY or _RECORD_FILE.fullmatch(key.rpartition("/")[2]) for key in keys)
+
+
+def _stored_fragment(staging: Staging, layout: Layout, path: str, numbers: NDArray[np.int64]) -> Fragment:
+    """The references that the store in its place has for some chunks of an array, int64[n] ascending."""
+    array, size = layout.arrays[path], layout.chunks_per_shard
+    total = math.prod(array.growth.stored) if array.growth is not None else array.metadata.chunk_grid.size
+    store = staging.parent.sub(staging.name)
+    parts = []
+    for file in np.unique(numbers // size).tolist():
+        here = numbers[numbers // size == file]
+        key = record_key(ShardKey(path, file))
+        try:
+            data = store.read(key)
+        except SourceNotFoundError:
+            raise _lost(staging, [key]) from None
+        records = read_records(data, f"{store.url}/{key}", min(size, total - file * size), size)
+        rows = here - file * size
+        is_here = records.ids[rows] != MISSING
+        rows, here = rows[is_here], here[is_here]
+        inlined = {
+            int(number): records.inlined[row]
+            for number, row in zip(here, rows.tolist(), strict=True)
+            if row in records.inlined
+        }
+        part = Fragment(
+            tuple(records.urls), here, records.ids[rows], records.offsets[rows], records.lengths[rows], inlined
+        )
+        parts.append(part.take(slice(None)))
+    return merge_fragments(parts, path)
+
+
+def _inputs(staging: Staging) -> list[Identity]:
+    store = staging.parent.sub(staging.name)
+    try:
+        data = store.read(INPUTS_KEY)
+    except SourceNotFoundError:
+        return []
+    return read_inputs_file(data, store.url)
+
+
+def _kept_keys(layout: Layout) -> list[str]:
+    """Record files of a store that grows that stay as they are."""
+    return [
+        record_key(ShardKey(path, number))
+        for path, array in layout.arrays.items()
+        for number in range(array.kept_shards)
+    ]
+
+
+def _keep(staging: Staging, keys: list[str]) -> None:
+    for key in keys:
+        try:
+            staging.parent.copy(f"{staging.name}/{key}", f"{staging.building}/{key}")
+        except SourceNotFoundError:
+            raise _lost(staging, [key]) from None
+
+
+def _lost(staging: Staging, keys: list[str]) -> IncompleteStoreError:
+    return IncompleteStoreError(
+        f"record file {keys[0]} of {staging.url} is not there, so references of the store are lost. "
+        "Way out: build the store anew (mode='overwrite')"
+    )
+
+
+def _recover(staging: Staging) -> None:
+    """Ends what a killed run had begun to publish: the old store is put back, or the grown one made whole."""
+    staging.restore_replaced()
+    if staging.is_local or staging.parent.exists(f"{staging.name}/{METADATA_KEY}"):
+        return
+    if staging.is_taken() and staging.parent.exists(f"{staging.building}/{METADATA_KEY}"):
+        _publish_in_place(staging)
+
+
+def _publish_in_place(staging: Staging) -> None:
+    """Puts what was built into the store that is there.
+
+    Meanwhile there is no metadata, and so no store to be read: neither the old nor the new one fits all record files.
+    """
+    staging.parent.delete(f"{staging.name}/{METADATA_KEY}")
+    for key in staging.parent.sub(staging.building).list():
+        if key != METADATA_KEY:
+            staging.parent.copy(f"{staging.building}/{key}", f"{staging.name}/{key}")
+    staging.parent.copy(f"{staging.building}/{METADATA_KEY}", f"{staging.name}/{METADATA_KEY}")
+    staging.parent.delete(staging.building)
 
 
 def _is_published(staging: Staging, metadata: bytes, receipts: Iterable[ShardReceipt]) -> bool:

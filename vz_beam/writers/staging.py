@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vz_beam.errors import InputError
+from vz_beam.errors import InputError, StoreError
 from vz_beam.storage.byte_sink import ByteSink, open_sink
 from vz_beam.storage.urls import canonical_url, root_and_key
 from vz_beam.writers.writer import WriteTarget
@@ -37,6 +37,11 @@ class Staging:
         return f".{self.name}.replaced"
 
     @property
+    def claim(self) -> str:
+        """Name of the object that says which run writes to this place: the last one that has begun."""
+        return f".{self.name}.run"
+
+    @property
     def url(self) -> str:
         """Canonical URL of the store."""
         return self.parent.sub(self.name).url
@@ -44,6 +49,26 @@ class Staging:
     def is_taken(self) -> bool:
         """Whether anything is at the store's place."""
         return self.parent.exists(self.name)
+
+    def claim_for(self, run: str) -> None:
+        """Say that ``run`` writes here from now on."""
+        self.parent.write(self.claim, run.encode())
+
+    def check_claim(self, run: str) -> None:
+        """Refuse to publish what two runs have written.
+
+        Raises:
+            StoreError: another run has begun since.
+        """
+        if self.parent.exists(self.claim) and self.parent.read(self.claim) != run.encode():
+            raise StoreError(
+                f"store {self.url} is not published by this run: another one has begun to write to it meanwhile. "
+                "Way out: let that one end, then run again, one run at a time"
+            )
+
+    def release(self) -> None:
+        """Say that no run writes here any more."""
+        self.parent.delete(self.claim)
 
     def restore_replaced(self) -> None:
         """Put the old store back where a run was killed between two renames."""

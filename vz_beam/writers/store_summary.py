@@ -85,12 +85,13 @@ class StoreSummary:
         sizes = ", ".join(f"{name}: {length:,}" for name, length in self.dimensions.items())
         plural = "" if self.arrays == 1 else "s"
         referenced, stored = readable_size(self.virtual_nbytes), readable_size(self.stored_nbytes)
-        lines = [
-            f"{self.url} ({self.format})",
-            f"  holds       {self.arrays} array{plural}" + (f" over {sizes}" if sizes else ""),
-            f"  references  {self.references:,} ({self.inlined:,} inlined, {self.missing:,} chunks missing)",
-            f"  data        {referenced} referenced, {stored} stored",
-        ]
+        lines = [f"{self.url} ({self.format})"]
+        if self.arrays:
+            lines += [
+                f"  holds       {self.arrays} array{plural}" + (f" over {sizes}" if sizes else ""),
+                f"  references  {self.references:,} ({self.inlined:,} inlined, {self.missing:,} chunks missing)",
+                f"  data        {referenced} referenced, {stored} stored",
+            ]
         if self.rewritten_chunks:
             lines.append(
                 f"  rewritten   {self.rewritten_chunks:,} chunks, {readable_size(self.copied_nbytes)} read and "

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
 from vz_beam.errors import InputError
+from vz_beam.manifests.group import ManifestGroup
 from vz_beam.plugins import find_plugins
+from vz_beam.storage.identity import Identity
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
 
-MODES = ("create", "overwrite")
+MODES = ("create", "overwrite", "append")
 _LATER = {".icechunk": "Icechunk", ".zarr": "Zarr with chunk manifests"}
 
 
@@ -24,11 +27,16 @@ class WriteTarget:
 
     Args:
         url: a path or URL; the store appears there at commit.
-        mode: ``"create"`` refuses an existing store, ``"overwrite"`` replaces it at commit.
+        mode: ``"create"`` refuses an existing store, ``"overwrite"`` replaces it at commit, ``"append"`` puts what is
+            written to its end.
+        append_dim: the dimension along which a store grows; ``None`` is that which joins what is added.
+        run: tells one run from another that writes to the same place; the same in all of its workers.
     """
 
     url: str
     mode: str = "create"
+    append_dim: str | None = None
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __post_init__(self) -> None:
         url = os.fspath(self.url).rstrip("/")
@@ -36,8 +44,25 @@ class WriteTarget:
         if not url:
             raise InputError("the store needs a path or URL, and an empty one was given")
         if self.mode not in MODES:
-            later = " (append is not in this version)" if self.mode == "append" else ""
-            raise InputError(f"mode {self.mode!r} is not one of {', '.join(map(repr, MODES))}{later}")
+            raise InputError(f"mode {self.mode!r} is not one of {', '.join(map(repr, MODES))}")
+        if self.append_dim is not None and self.mode != "append":
+            raise InputError(f"append_dim={self.append_dim!r} is for mode='append', and the mode is {self.mode!r}")
+
+
+class AppendSides(NamedTuple):
+    """A store and what is to be put to its end, both as the store says it.
+
+    Args:
+        stored: the store's arrays; with their chunks only those that are loaded in what is added.
+        added: the same of what is added.
+        chunks_per_shard: of the store.
+        keeps_shards: whether shards of the store can stay as they are.
+    """
+
+    stored: ManifestGroup
+    added: ManifestGroup
+    chunks_per_shard: int
+    keeps_shards: bool
 
 
 class Writer(Protocol):
@@ -50,6 +75,19 @@ class Writer(Protocol):
     @property
     def suffixes(self) -> tuple[str, ...]:
         """Ends of URLs of this format, dots included."""
+
+    def sides(
+        self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None
+    ) -> AppendSides:
+        """The store at the target and what ``layout`` says, which is to be put to its end. The store stays as it is.
+
+        Raises:
+            StoreNotFoundError: no store is there.
+            UnsupportedError: arrays that the format cannot express.
+        """
+
+    def inputs(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> list[Identity]:
+        """The inputs that the store at the target says it was made of; none where it does not say, or is not there."""
 
     def begin(self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None) -> None:
         """Refuse what cannot work, and clear what a killed run left. Must end before the first shard is written.
@@ -75,11 +113,21 @@ class Writer(Protocol):
         layout: Layout,
         receipts: Iterable[ShardReceipt],
         storage_options: Mapping[str, Any] | None = None,
+        inputs: Iterable[Identity] = (),
     ) -> StoreSummary:
         """Check the receipts against the layout and make the store visible, whole or not at all.
 
+        Args:
+            target: of the store.
+            layout: of the store, and where it grows, of what it becomes.
+            receipts: of all shards of the layout.
+            storage_options: for the target.
+            inputs: what the references are from, to be kept in the store.
+
         Raises:
             IncompleteStoreError: shards that did not arrive.
+            StoreError: another run has begun to write to the same place since.
+            StoreExistsError: in ``inputs`` is one that the store has already.
             StoreExistsError: a store has appeared at the target since ``begin``, and ``mode`` is ``"create"``.
         """
 
@@ -118,6 +166,7 @@ def write_store(
     *,
     mode: str = "create",
     storage_options: Mapping[str, Any] | None = None,
+    inputs: Iterable[Identity] = (),
 ) -> StoreSummary:
     """Write a whole store in one loop; shards that are not given hold no references."""
     target = WriteTarget(os.fspath(url), mode)
@@ -126,4 +175,4 @@ def write_store(
         writer.write_shard(target, layout, key, shards.get(key, Fragment.empty()), storage_options)
         for key in layout.shard_keys()
     ]
-    return writer.commit(target, layout, receipts, storage_options)
+    return writer.commit(target, layout, receipts, storage_options, inputs)

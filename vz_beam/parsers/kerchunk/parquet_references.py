@@ -45,7 +45,7 @@ def read_parquet(source: ByteSource, root: str | None, choices: Choices, fill_lo
             f"{source.url} holds no Kerchunk references that can be read: {error}. "
             "Way out: leave it out, or name another parser (parser=...)"
         ) from None
-    wanted = [document for path, document in documents.arrays.items() if choices.wants(path)]
+    wanted = [document for path, document in documents.arrays.items() if choices.wants(path) and choices.reads(path)]
     files = _RecordFiles(source, record_size, fill_lost)
     try:
         files.begin(wanted)
@@ -53,6 +53,11 @@ def read_parquet(source: ByteSource, root: str | None, choices: Choices, fill_lo
         return manifest_group(source.url, documents, reading.manifest, choices, {})
     finally:
         files.close()
+
+
+def record_size_of(source: ByteSource) -> int:
+    """The number of chunks in each record file of a folder of references."""
+    return _contents(json_value(source.read(0, source.size()), source.url))[1]
 
 
 class _RecordFiles:

@@ -44,11 +44,17 @@ class Choices:
         group: path of the group to take.
         drop: names or paths of arrays and groups to leave out.
         skip_unsupported: whether to list what cannot be read, rather than to refuse it.
+        referenced: paths of the arrays whose references are read, all chunks of others being missing; ``None`` is all.
     """
 
     group: str
     drop: frozenset[str]
     skip_unsupported: bool
+    referenced: frozenset[str] | None = None
+
+    def reads(self, path: str) -> bool:
+        """Whether the references of an array are asked for."""
+        return self.referenced is None or path in self.referenced
 
     def wants(self, path: str) -> bool:
         """Whether an array is in the group that was asked for, and not left out."""
@@ -104,7 +110,9 @@ def manifest_group(
         try:
             known_metadata = document.metadata()
             check_names(known_metadata)
-            manifests[path] = manifest_of(document, known_metadata)
+            grid_shape = known_metadata.chunk_grid.grid_shape
+            is_read = choices.reads(path)
+            manifests[path] = manifest_of(document, known_metadata) if is_read else ChunkManifest.empty(grid_shape)
             metadata[path] = known_metadata
         except _OF_ONE_VARIABLE as error:
             reasons[path] = str(error).removeprefix(f"{url}: ")

@@ -1,0 +1,184 @@
+"""A stored dataset that grows: the layout of what it becomes, and where its references and new ones stand in it."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from vz_beam.combine.accumulator import SchemaAccumulator
+from vz_beam.combine.attributes import MEANING
+from vz_beam.combine.fragment import Fragment, ShardKey, split_by_shard
+from vz_beam.combine.layout import ArrayLayout, Growth, Layout
+from vz_beam.combine.planning import plan_layout
+from vz_beam.combine.schema import InputSchema, nodes_of, schema_of, source_of
+from vz_beam.errors import InputError, MismatchError, StoreMismatchError, UnsupportedError
+from vz_beam.manifests.metadata import ArrayMetadata, Attributes
+from vz_beam.patterns.index import Index, Position
+
+_ANEW = "Way out: build the store anew of all files (mode='overwrite')"
+
+
+def append_dimension(layout: Layout, name: str | None) -> str:
+    """The dimension along which inputs are put to the end of a store: ``name``, or the one that joins them.
+
+    Raises:
+        InputError: several that could be meant, or none.
+    """
+    if name is not None:
+        return name
+    dims = sorted({path.rpartition("/")[2] for path in layout.starts})
+    if len(dims) != 1:
+        among = f"it may be one of {dims}" if dims else "nothing says so, since one input was given without a place"
+        raise InputError(f"along which dimension is the store to grow? {among}. Way out: append_dim=...")
+    return dims[0]
+
+
+def appended_layout(
+    stored: xr.Dataset | xr.DataTree,
+    added: xr.Dataset | xr.DataTree,
+    layout: Layout,
+    append_dim: str,
+    chunks_per_shard: int,
+    *,
+    keeps_shards: bool,
+) -> Layout:
+    """The layout of a store that ``added`` is put to the end of.
+
+    Both sides are combined as two inputs are, so that what may not be joined is refused in the same words.
+
+    Args:
+        stored: what the store holds, as its metadata says it; the variables that are loaded in ``added`` are so here.
+        added: the same of what is added, which ``layout`` says more about.
+        layout: of what is added.
+        append_dim: the dimension.
+        chunks_per_shard: of the store.
+        keeps_shards: whether shards of the store can stay as they are.
+
+    Raises:
+        InputError: the store does not have the dimension, or there are eras.
+        StoreMismatchError: all that the two disagree in.
+        UnsupportedError: chunks of either side would have to be cut.
+    """
+    if layout.eras:
+        raise InputError("inputs of several eras cannot be appended: mismatch='split' is for whole stores")
+    sizes = {str(dim) for _, node in nodes_of(stored) for dim in node.dims}
+    if append_dim not in sizes:
+        raise InputError(
+            f"{source_of(stored, Index(()))} has no dimension {append_dim!r} to append along; its dimensions are "
+            f"{sorted(sizes)}. Way out: name one of them (append_dim=...), or build the store anew (mode='overwrite')"
+        )
+    first, second = (
+        schema_of(Index((Position(append_dim, "concat", number, 2),)), dataset)
+        for number, dataset in enumerate((stored, added))
+    )
+    sides = SchemaAccumulator().add(first).add(_without_new_attributes(second, first))
+    choices = replace(
+        layout.choices,
+        chunks_per_shard=chunks_per_shard,
+        order_by="index",
+        variables="raise",
+        mismatch="raise",
+        holes="raise",
+    )
+    try:
+        joined = plan_layout(sides, choices)
+    except StoreMismatchError:
+        raise
+    except MismatchError as error:
+        raise StoreMismatchError(error.disagreements) from error
+    before = _virtual_metadata(stored)
+    arrays = {}
+    for path, array in joined.arrays.items():
+        if path in before:
+            array = _grown(path, array, before[path], layout.arrays[path], append_dim)
+            if keeps_shards and array.growth is not None:
+                array = replace(array, kept_shards=array.growth.kept_chunks // chunks_per_shard)
+        arrays[path] = array
+    return replace(
+        layout,
+        arrays=arrays,
+        groups=joined.groups,
+        starts={},
+        new_dims=(),
+        chunks_per_shard=chunks_per_shard,
+        notes=tuple(dict.fromkeys((*layout.notes, *joined.notes))),
+    )
+
+
+def _without_new_attributes(schema: InputSchema, stored: InputSchema) -> InputSchema:
+    """Attributes that the store lacks were dropped from it, as inputs differed in them, and stay out of it."""
+    variables = {}
+    for path, variable in schema.variables.items():
+        if (known := stored.variables.get(path)) is not None:
+            attributes = _known(variable.attributes, {*known.attributes, *MEANING})
+            variable = variable._replace(attributes=attributes)
+        variables[path] = variable
+    groups = {path: _known(attributes, stored.groups.get(path, ())) for path, attributes in schema.groups.items()}
+    return replace(schema, variables=variables, groups=groups)
+
+
+def _known(attributes: Attributes, names: Container[str]) -> Attributes:
+    return {name: value for name, value in attributes.items() if name in names}
+
+
+def _virtual_metadata(dataset: xr.Dataset | xr.DataTree) -> dict[str, ArrayMetadata]:
+    variables = schema_of(Index(()), dataset).variables
+    return {path: known.metadata for path, known in variables.items() if known.metadata is not None}
+
+
+def _grown(path: str, array: ArrayLayout, before: ArrayMetadata, added: ArrayLayout, dim: str) -> ArrayLayout:
+    for side, chunk_shape in (("the store", before.chunk_shape), ("what is appended", added.metadata.chunk_shape)):
+        if chunk_shape != array.metadata.chunk_shape:
+            raise UnsupportedError(
+                f"{path!r} has chunks of {chunk_shape} in {side}, and of {array.metadata.chunk_shape} were they "
+                f"joined. {_ANEW}"
+            )
+    names = array.metadata.dimension_names or ()
+    array = replace(array, references=added.references, is_cut=False, placed_by={})
+    if dim not in names:
+        return replace(array, is_kept=True)
+    grids = (before.chunk_grid.grid_shape, added.metadata.chunk_grid.grid_shape)
+    return replace(array, growth=Growth(*grids, names.index(dim)))
+
+
+def moved_to_end(layout: Layout, key: ShardKey, fragment: Fragment) -> Iterator[tuple[ShardKey, Fragment]]:
+    """References of what is added in their places at the end of the store, cut where its shards begin.
+
+    Args:
+        layout: of the grown store.
+        key: the shard that they were placed in, of which only the path counts.
+        fragment: by chunk numbers of what is added.
+    """
+    array = layout.arrays[key.path]
+    if array.growth is not None and len(fragment):
+        fragment = fragment.moved(added_numbers(array.growth, array.metadata.chunk_grid.grid_shape, fragment.numbers))
+    yield from split_by_shard(key.path, fragment, layout.chunks_per_shard)
+
+
+def added_numbers(growth: Growth, grid_shape: tuple[int, ...], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64[n]: the numbers that chunks of what is added have in the grown array, in the same order.
+
+    >>> added_numbers(Growth((2, 3), (1, 3), 0), (3, 3), np.array([0, 2])).tolist()
+    [6, 8]
+    """
+    places = list(np.unravel_index(numbers, growth.added))
+    places[growth.axis] = places[growth.axis] + growth.stored[growth.axis]
+    return np.asarray(np.ravel_multi_index(tuple(places), grid_shape), np.int64)
+
+
+def stored_numbers(growth: Growth, grid_shape: tuple[int, ...], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64[n]: the numbers that chunks of the grown array have in the store before, -1 where it has none.
+
+    >>> stored_numbers(Growth((2, 2), (2, 1), 1), (2, 3), np.arange(6)).tolist()
+    [0, 1, -1, 2, 3, -1]
+    """
+    places = np.unravel_index(numbers, grid_shape)
+    found = np.zeros(len(numbers), np.int64)
+    for place, length in zip(places, growth.stored, strict=True):
+        found = found * length + place
+    found[places[growth.axis] >= growth.stored[growth.axis]] = -1
+    return found

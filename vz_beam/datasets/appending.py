@@ -1,0 +1,130 @@
+"""A store that is there and the layout of what is put to its end, compared as two datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import xarray as xr
+
+from vz_beam.combine.append import append_dimension, appended_layout, moved_to_end
+from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
+from vz_beam.combine.layout import Layout
+from vz_beam.combine.schema import join_path
+from vz_beam.datasets.virtual_variables import virtual_dataset
+from vz_beam.errors import StoreMismatchError
+from vz_beam.manifests.group import ManifestGroup
+from vz_beam.storage.byte_source import ByteSource
+from vz_beam.storage.folder_source import open_file_or_folder
+from vz_beam.storage.identity import Identity
+from vz_beam.storage.source_pool import SourcePool
+from vz_beam.storage.urls import canonical_url
+from vz_beam.writers.store_summary import StoreSummary
+from vz_beam.writers.writer import Writer, WriteTarget
+
+_TOGETHER = 32
+"""Inputs that are asked what they are at one time."""
+
+
+def grown_layout(
+    writer: Writer,
+    target: WriteTarget,
+    layout: Layout,
+    storage_options: Mapping[str, Any] | None,
+    open_location: Callable[[str], ByteSource],
+) -> Layout:
+    """The layout of the store at ``target`` with what ``layout`` says at its end.
+
+    Args:
+        writer: of the store.
+        target: says the dimension along which it grows.
+        layout: of what is added.
+        storage_options: for the store.
+        open_location: gives the byte source of a URL, for values that are in no store.
+
+    Raises:
+        StoreNotFoundError: no store is there.
+        StoreMismatchError: all that the two disagree in.
+    """
+    dim = append_dimension(layout, target.append_dim)
+    sides = writer.sides(target, layout, storage_options)
+    loaded = {path for path, array in layout.arrays.items() if array.is_loaded}
+    stored = _dataset(sides.stored, loaded, target.url, open_location)
+    added = _dataset(sides.added, loaded, "what is appended", open_location)
+    return appended_layout(stored, added, layout, dim, sides.chunks_per_shard, keeps_shards=sides.keeps_shards)
+
+
+def append_store(
+    writer: Writer,
+    target: WriteTarget,
+    layout: Layout,
+    shards: Mapping[ShardKey, Fragment],
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    source_options: Mapping[str, Any] | None = None,
+    inputs: Iterable[Identity] = (),
+) -> StoreSummary:
+    """Put ``layout`` and its shards to the end of a store in one loop; the store stays as it is until the last step."""
+    with SourcePool(source_options) as open_location:
+        grown = grown_layout(writer, target, layout, storage_options, open_location)
+    writer.begin(target, grown, storage_options)
+    ends: dict[ShardKey, list[Fragment]] = {key: [] for key in grown.shard_keys()}
+    for key, fragment in shards.items():
+        for place, part in moved_to_end(grown, key, fragment):
+            ends[place].append(part)
+    receipts = [
+        writer.write_shard(target, grown, key, merge_fragments(parts, key.path), storage_options)
+        for key, parts in ends.items()
+    ]
+    return writer.commit(target, grown, receipts, storage_options, inputs)
+
+
+def known_inputs(
+    writer: Writer,
+    target: WriteTarget,
+    urls: Iterable[str],
+    storage_options: Mapping[str, Any] | None,
+    source_options: Mapping[str, Any] | None = None,
+    registry: Any = None,
+) -> set[str]:
+    """Those of ``urls`` that the store at ``target`` has, as they are now.
+
+    Each of them is asked what it is: one request.
+
+    Raises:
+        StoreMismatchError: names those that have changed since.
+    """
+    stored = {one.url: one for one in writer.inputs(target, storage_options)}
+    found = {url: stored[name] for url in urls if (name := canonical_url(url)) in stored}
+
+    def has_changed(url: str) -> bool:
+        source = open_file_or_folder(url, source_options, registry)
+        try:
+            return not source.identity().is_same(found[url])
+        finally:
+            source.close()
+
+    with ThreadPoolExecutor(_TOGETHER) as pool:
+        changed = [url for url, is_other in zip(found, pool.map(has_changed, found), strict=True) if is_other]
+    if changed:
+        raise StoreMismatchError(
+            tuple(f"{url} has changed since {target.url} was written of it" for url in sorted(changed))
+        )
+    return set(found)
+
+
+def _dataset(
+    root: ManifestGroup, loaded: set[str], label: str, open_location: Callable[[str], ByteSource]
+) -> xr.Dataset | xr.DataTree:
+    nodes = {}
+    for path, group in _groups("", root):
+        names = [name for name in group.arrays if join_path(path, name) in loaded]
+        nodes[f"/{path}"] = virtual_dataset(group, open_location, url=label, loadable_variables=names)
+    return nodes["/"] if len(nodes) == 1 else xr.DataTree.from_dict(nodes)
+
+
+def _groups(path: str, group: ManifestGroup) -> Iterator[tuple[str, ManifestGroup]]:
+    yield path, group
+    for name, member in group.groups.items():
+        yield from _groups(join_path(path, name), member)
