@@ -19,6 +19,7 @@ _HOMES = {
     "CombineManifests": "transforms",
     "ConcatDim": "patterns",
     "FilePattern": "patterns",
+    "DMRPPParser": "parsers.dmrpp",
     "HDFParser": "parsers.hdf5",
     "Index": "patterns",
     "KerchunkJSONParser": "parsers.kerchunk_json",
@@ -50,6 +51,7 @@ __all__ = [
     "ChunkManifest",
     "CombineManifests",
     "ConcatDim",
+    "DMRPPParser",
     "FilePattern",
     "HDFParser",
     "Index",
@@ -86,6 +88,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
         to_virtualizarr,
     )
     from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
+    from vz_beam.parsers.dmrpp import DMRPPParser
     from vz_beam.parsers.hdf5 import HDFParser
     from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
     from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser

@@ -6,7 +6,7 @@ identifiers from the HDF Group's list of registered filter plugins.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from h5py import h5p
@@ -89,18 +89,31 @@ def filter_pipeline(plist: h5p.PropDCID, chunk_nbytes: int, itemsize: int) -> Fi
         chunk_nbytes: size of a decoded chunk, bytes.
         itemsize: size of an element, bytes.
     """
+    filters = []
+    for number in range(plist.get_nfilters()):
+        identifier, _, values, name = plist.get_filter(number)
+        filters.append((identifier, tuple(values), (name or b"").decode("latin-1")))
+    return pipeline_of(filters, chunk_nbytes, itemsize)
+
+
+def pipeline_of(
+    filters: Iterable[tuple[int, tuple[int, ...], str]], chunk_nbytes: int, itemsize: int
+) -> FilterPipeline:
+    """The pipeline of filters that are told by (identifier, values, name), in encoding order.
+
+    >>> [codec.name for codec in pipeline_of([(2, (4,), ""), (1, (6,), "")], 64, 4).codecs]
+    ['numcodecs.shuffle', 'numcodecs.zlib']
+    """
     steps: list[Codec | str | None] = []
     damage: list[str] = []
     input_nbytes: int | None = chunk_nbytes  # of the next filter; unknown behind a compressor
-    for number in range(plist.get_nfilters()):
-        identifier, _, values, name = plist.get_filter(number)
-        values = tuple(values)
+    for identifier, values, name in filters:
         if input_nbytes is not None:
             try:
                 check_values(identifier, values, input_nbytes)
             except FormatError as error:
                 damage.append(str(error))
-        steps.append(_step(identifier, values, (name or b"").decode("latin-1"), input_nbytes, itemsize))
+        steps.append(_step(identifier, values, name, input_nbytes, itemsize))
         if identifier == _FLETCHER32:
             input_nbytes = None if input_nbytes is None else input_nbytes + 4  # the checksum is appended
         elif not _keeps_size(identifier, values):

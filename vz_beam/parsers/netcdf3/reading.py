@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ class _Records:
     count: int
 
 
-def read_group(source: ByteSource, dropped: Iterable[str], is_skipping: bool) -> ManifestGroup:
+def read_group(source: ByteSource, wants: Callable[[str], bool], is_skipping: bool) -> ManifestGroup:
     """The variables and attributes of the file.
 
     Raises:
@@ -49,11 +49,10 @@ def read_group(source: ByteSource, dropped: Iterable[str], is_skipping: bool) ->
     header = _header(source)
     records = _records(source, header)
     _check_places(source, header, records)
-    dropped = frozenset(dropped)
     arrays: dict[str, ManifestArray] = {}
     problems: dict[str, str] = {}
     for variable in header.variables:
-        if variable.name in dropped:
+        if not wants(variable.name):
             continue
         try:
             arrays[variable.name] = _array(source.url, header, variable, records)
