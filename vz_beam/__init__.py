@@ -29,6 +29,7 @@ _HOMES = {
     "ManifestStore": "storage.manifest_store",
     "MergeDim": "patterns",
     "NetCDF3Parser": "parsers.netcdf3",
+    "TIFFParser": "parsers.tiff",
     "OpenWithVirtualizarr": "transforms",
     "StoreSummary": "writers.store_summary",
     "WriteReferences": "transforms",
@@ -64,6 +65,7 @@ __all__ = [
     "NetCDF3Parser",
     "OpenWithVirtualizarr",
     "StoreSummary",
+    "TIFFParser",
     "WriteReferences",
     "build",
     "from_virtualizarr",
@@ -93,6 +95,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
     from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser
     from vz_beam.parsers.netcdf3 import NetCDF3Parser
+    from vz_beam.parsers.tiff import TIFFParser
     from vz_beam.patterns import ConcatDim, FilePattern, Index, MergeDim, pattern_from_file_sequence
     from vz_beam.storage.glob_pattern import pattern_from_glob
     from vz_beam.storage.manifest_store import ManifestStore

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from vz_beam.codecs.hdf5_filter import Hdf5FilterV2
 from vz_beam.codecs.lzf import LzfV2
+from vz_beam.codecs.tiff import TiffV2
 from vz_beam.errors import FormatError, UnsupportedError
 from vz_beam.manifests.axis_order import stored_order, without_transpose
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
 from vz_beam.manifests.zarr_v2 import array_filters, stored_dtype
 from vz_beam.manifests.zarr_v3 import ARRAY_TO_ARRAY
 
-numcodecs.registry.register_codec(Hdf5FilterV2)
-numcodecs.registry.register_codec(LzfV2)  # entry points are there only where the package is installed
+for codec in (Hdf5FilterV2, LzfV2, TiffV2):
+    numcodecs.registry.register_codec(codec)  # entry points are there only where the package is installed
 
 
 def encode_chunk(metadata: ArrayMetadata, array: NDArray[Any]) -> bytes:
