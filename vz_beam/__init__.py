@@ -20,6 +20,7 @@ _HOMES = {
     "ConcatDim": "patterns",
     "FilePattern": "patterns",
     "DMRPPParser": "parsers.dmrpp",
+    "FITSParser": "parsers.fits",
     "HDFParser": "parsers.hdf5",
     "Index": "patterns",
     "KerchunkJSONParser": "parsers.kerchunk_json",
@@ -53,6 +54,7 @@ __all__ = [
     "CombineManifests",
     "ConcatDim",
     "DMRPPParser",
+    "FITSParser",
     "FilePattern",
     "HDFParser",
     "Index",
@@ -91,6 +93,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     )
     from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
     from vz_beam.parsers.dmrpp import DMRPPParser
+    from vz_beam.parsers.fits import FITSParser
     from vz_beam.parsers.hdf5 import HDFParser
     from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
     from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser
