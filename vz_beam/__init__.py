@@ -21,6 +21,7 @@ _HOMES = {
     "FilePattern": "patterns",
     "DMRPPParser": "parsers.dmrpp",
     "FITSParser": "parsers.fits",
+    "GRIBParser": "parsers.grib",
     "HDFParser": "parsers.hdf5",
     "Index": "patterns",
     "KerchunkJSONParser": "parsers.kerchunk_json",
@@ -56,6 +57,7 @@ __all__ = [
     "DMRPPParser",
     "FITSParser",
     "FilePattern",
+    "GRIBParser",
     "HDFParser",
     "Index",
     "KerchunkJSONParser",
@@ -94,6 +96,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
     from vz_beam.parsers.dmrpp import DMRPPParser
     from vz_beam.parsers.fits import FITSParser
+    from vz_beam.parsers.grib import GRIBParser
     from vz_beam.parsers.hdf5 import HDFParser
     from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
     from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser

@@ -120,8 +120,8 @@ def read_hdus(source: ByteSource) -> Iterator[HDU]:
             )
         if number == 0 and header.get("SIMPLE") is not True:
             raise UnsupportedError(
-                f"{source.url} says itself that it does not conform to the standard (SIMPLE is not T), so that its bytes "
-                "may mean anything. Way out: leave it out"
+                f"{source.url} says itself that it does not conform to the standard (SIMPLE is not T), so that its "
+                "bytes may mean anything. Way out: leave it out"
             )
         yield hdu
         number += 1
