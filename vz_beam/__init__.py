@@ -22,6 +22,7 @@ _HOMES = {
     "DMRPPParser": "parsers.dmrpp",
     "FITSParser": "parsers.fits",
     "GRIBParser": "parsers.grib",
+    "HDF4Parser": "parsers.hdf4",
     "HDFParser": "parsers.hdf5",
     "Index": "patterns",
     "KerchunkJSONParser": "parsers.kerchunk_json",
@@ -58,6 +59,7 @@ __all__ = [
     "FITSParser",
     "FilePattern",
     "GRIBParser",
+    "HDF4Parser",
     "HDFParser",
     "Index",
     "KerchunkJSONParser",
@@ -97,6 +99,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.parsers.dmrpp import DMRPPParser
     from vz_beam.parsers.fits import FITSParser
     from vz_beam.parsers.grib import GRIBParser
+    from vz_beam.parsers.hdf4 import HDF4Parser
     from vz_beam.parsers.hdf5 import HDFParser
     from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
     from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser

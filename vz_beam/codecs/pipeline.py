@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vz_beam.codecs.fits import FitsColumnV2, FitsTileV2, FitsValuesV2
 from vz_beam.codecs.grib import GribV2
+from vz_beam.codecs.hdf4 import Hdf4NbitV2, Hdf4RleV2, Hdf4SkphuffV2
 from vz_beam.codecs.hdf5_filter import Hdf5FilterV2
 from vz_beam.codecs.lzf import LzfV2
 from vz_beam.codecs.tiff import TiffV2
@@ -24,7 +25,14 @@ from vz_beam.manifests.metadata import ArrayMetadata, Codec
 from vz_beam.manifests.zarr_v2 import array_filters, stored_dtype
 from vz_beam.manifests.zarr_v3 import ARRAY_TO_ARRAY
 
-for codec in (FitsColumnV2, FitsTileV2, FitsValuesV2, GribV2, Hdf5FilterV2, LzfV2, TiffV2):
+for codec in (
+    *(FitsColumnV2, FitsTileV2, FitsValuesV2),
+    GribV2,
+    *(Hdf4NbitV2, Hdf4RleV2, Hdf4SkphuffV2),
+    Hdf5FilterV2,
+    LzfV2,
+    TiffV2,
+):
     numcodecs.registry.register_codec(codec)  # entry points are there only where the package is installed
 
 
