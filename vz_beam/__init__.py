@@ -33,6 +33,8 @@ _HOMES = {
     "MergeDim": "patterns",
     "NetCDF3Parser": "parsers.netcdf3",
     "TIFFParser": "parsers.tiff",
+    "ZarrParser": "parsers.zarr",
+    "ZippedZarrParser": "parsers.zipped_zarr",
     "OpenWithVirtualizarr": "transforms",
     "StoreSummary": "writers.store_summary",
     "WriteReferences": "transforms",
@@ -73,6 +75,8 @@ __all__ = [
     "StoreSummary",
     "TIFFParser",
     "WriteReferences",
+    "ZarrParser",
+    "ZippedZarrParser",
     "build",
     "from_virtualizarr",
     "local_runner",
@@ -105,6 +109,8 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser
     from vz_beam.parsers.netcdf3 import NetCDF3Parser
     from vz_beam.parsers.tiff import TIFFParser
+    from vz_beam.parsers.zarr import ZarrParser
+    from vz_beam.parsers.zipped_zarr import ZippedZarrParser
     from vz_beam.patterns import ConcatDim, FilePattern, Index, MergeDim, pattern_from_file_sequence
     from vz_beam.storage.glob_pattern import pattern_from_glob
     from vz_beam.storage.manifest_store import ManifestStore

@@ -17,6 +17,7 @@ from vz_beam.codecs.fits import FitsColumnV2, FitsTileV2, FitsValuesV2
 from vz_beam.codecs.grib import GribV2
 from vz_beam.codecs.hdf4 import Hdf4NbitV2, Hdf4RleV2, Hdf4SkphuffV2
 from vz_beam.codecs.hdf5_filter import Hdf5FilterV2
+from vz_beam.codecs.inflate import InflateV2
 from vz_beam.codecs.lzf import LzfV2
 from vz_beam.codecs.tiff import TiffV2
 from vz_beam.errors import FormatError, UnsupportedError
@@ -30,6 +31,7 @@ for codec in (
     GribV2,
     *(Hdf4NbitV2, Hdf4RleV2, Hdf4SkphuffV2),
     Hdf5FilterV2,
+    InflateV2,
     LzfV2,
     TiffV2,
 ):

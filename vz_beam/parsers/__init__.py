@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser as KerchunkParquetParser
     from vz_beam.parsers.netcdf3 import NetCDF3Parser as NetCDF3Parser
     from vz_beam.parsers.tiff import TIFFParser as TIFFParser
+    from vz_beam.parsers.zarr import ZarrParser as ZarrParser
+    from vz_beam.parsers.zipped_zarr import ZippedZarrParser as ZippedZarrParser
 
 
 def __getattr__(name: str) -> Any:

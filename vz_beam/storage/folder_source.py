@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from vz_beam.errors import SourceError, TransientSourceError
+from vz_beam.errors import InputError, SourceError, TransientSourceError
 from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource, open_source
 from vz_beam.storage.identity import Identity
+from vz_beam.storage.listing import sizes_below
 from vz_beam.storage.open_handle import OpenHandle
 from vz_beam.storage.registry import Stores
 from vz_beam.storage.sibling_urls import member_url
@@ -31,12 +33,25 @@ class FolderSource(OpenHandle):
         document: the source of it, which is closed with this one.
     """
 
-    __slots__ = ("_document", "mark")
+    __slots__ = ("_document", "_sizes", "mark")
 
-    def __init__(self, url: str, mark: str, document: ByteSource) -> None:
+    def __init__(
+        self, url: str, mark: str, document: ByteSource, sizes: Callable[[], dict[str, int]] | None = None
+    ) -> None:
         self.url = url
         self.mark = mark
         self._document = document
+        self._sizes = sizes
+
+    def sizes(self) -> dict[str, int]:
+        """Size in bytes of every file in the folder and below it, by its name from here.
+
+        Raises:
+            InputError: a folder that cannot be listed.
+        """
+        if self._sizes is None:
+            raise InputError(f"{self.url} was not opened by open_file_or_folder, which knows how to list it")
+        return self._sizes()
 
     @property
     def local_path(self) -> None:
@@ -129,5 +144,5 @@ def _marked(folder: str, storage_options: Mapping[str, Any] | None, registry: St
             raise
         except SourceError:
             continue
-        return FolderSource(folder, mark, document)
+        return FolderSource(folder, mark, document, partial(sizes_below, folder, storage_options, registry))
     return None

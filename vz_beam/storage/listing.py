@@ -61,6 +61,46 @@ def list_files(
     return sorted(found, key=natural_key)
 
 
+def sizes_below(
+    folder: str, storage_options: Mapping[str, Any] | None = None, registry: Stores | None = None
+) -> dict[str, int]:
+    """Size in bytes of every file below the folder at a URL, by its name from there.
+
+    Raises:
+        InputError: a server of ``http``, which cannot be listed.
+        SourceError: a folder that may not be listed.
+    """
+    url = without_end_slash(folder)
+    path, scheme = local_path_of(url), scheme_of(url)
+    found: dict[str, int] = {}
+    if path is not None:
+        for place, _, names in os.walk(path):
+            for name in names:
+                full = os.path.join(place, name)
+                found[os.path.relpath(full, path)] = os.stat(full).st_size
+    elif scheme in ("http", "https"):
+        raise InputError(
+            f"{shown(url)}: a server of http cannot be listed, so that nobody knows which chunks are there. "
+            "Way out: a store that can (s3://, gs://, az://, a local copy)"
+        )
+    elif scheme in OBJECT_SCHEMES or registry is not None:
+        store, key = object_store(url, storage_options) if registry is None else resolve(as_registry(registry), url)
+        try:
+            for page in obstore.list(store, prefix=key):
+                found |= {str(entry["path"])[len(key) + 1 :] if key else entry["path"]: entry["size"] for entry in page}
+        except Exception as error:
+            raise object_error(error, url) from None
+    else:
+        filesystem, place = filesystem_and_path(url, storage_options)
+        root = place.rstrip("/")
+        try:
+            for name, info in filesystem.find(root, detail=True).items():
+                found[str(name)[len(root) :].lstrip("/")] = int(info["size"])
+        except Exception as error:
+            raise filesystem_error(error, url) from None
+    return found
+
+
 def _local(path: str) -> tuple[list[str], str]:
     if os.path.isfile(path):
         return [f"file://{path}"], path

@@ -14,7 +14,7 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
-from vz_beam.codecs import fits_v3, grib_v3, hdf4_v3, hdf5_filter_v3, lzf_v3, tiff_v3  # noqa: F401  # zarr knows the codecs from then on
+from vz_beam.codecs import fits_v3, grib_v3, hdf4_v3, hdf5_filter_v3, inflate_v3, lzf_v3, tiff_v3  # noqa: F401  # zarr knows the codecs from then on
 from vz_beam.errors import FormatError, VzBeamError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.zarr_v3 import to_v3
