@@ -25,6 +25,7 @@ _HOMES = {
     "HDF4Parser": "parsers.hdf4",
     "HDFParser": "parsers.hdf5",
     "Index": "patterns",
+    "IcechunkParser": "parsers.icechunk",
     "KerchunkJSONParser": "parsers.kerchunk_json",
     "KerchunkParquetParser": "parsers.kerchunk_parquet",
     "ManifestArray": "manifests",
@@ -63,6 +64,7 @@ __all__ = [
     "GRIBParser",
     "HDF4Parser",
     "HDFParser",
+    "IcechunkParser",
     "Index",
     "KerchunkJSONParser",
     "KerchunkParquetParser",
@@ -105,6 +107,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.parsers.grib import GRIBParser
     from vz_beam.parsers.hdf4 import HDF4Parser
     from vz_beam.parsers.hdf5 import HDFParser
+    from vz_beam.parsers.icechunk import IcechunkParser
     from vz_beam.parsers.kerchunk_json import KerchunkJSONParser
     from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser
     from vz_beam.parsers.netcdf3 import NetCDF3Parser

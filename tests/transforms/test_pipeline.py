@@ -30,6 +30,7 @@ from vz_beam.errors import (
     PatternError,
     RunnerError,
     StoreExistsError,
+    StoreNotFoundError,
 )
 from vz_beam.patterns import Index
 from vz_beam.transforms.runners import check_runner, local_runner
@@ -222,13 +223,15 @@ def test_input_that_cannot_work_is_refused_before_anything_runs(files: list[str]
         {"errors": "ignore"},
         {"mismatch": "repair"},
         {"holes": "ignore"},
-        {"mode": "append"},
+        {"mode": "insert"},
         {"workers": 0},
     ):
         with pytest.raises(InputError):
             vz_beam.build(files, store, concat_dim="time", **choices)
     with pytest.raises(InputError, match=r"\.csv"):
         vz_beam.build(files, tmp_path / "store.csv", concat_dim="time")
+    with pytest.raises(StoreNotFoundError, match=r"store\.parquet: there is no store"):
+        vz_beam.build(files, store, concat_dim="time", mode="append")
     assert not store.exists()
 
 

@@ -102,7 +102,8 @@ def test_a_pipeline_with_skipped_variables_equals_its_functions_in_a_loop(files:
     inputs = [(index, vz_beam.open_virtual_dataset(url, unsupported="skip")) for index, url in pattern.items()]
     layout, shards = combine(inputs)
     store = loop_folder / "store.parquet"
-    summary = write_store(find_writer(store), store.as_uri(), layout, shards)
+    identities = [dataset.encoding["identity"] for _, dataset in inputs]
+    summary = write_store(find_writer(store), store.as_uri(), layout, shards, inputs=identities)
     summary = record_skipped(summary, [one for pair in inputs for one in skipped_inputs(*pair)])
     (loop_folder / "summary").write_text(repr(summary.skipped))
     assert contents(beam_folder) == contents(loop_folder)

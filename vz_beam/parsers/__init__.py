@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.parsers.grib import GRIBParser as GRIBParser
     from vz_beam.parsers.hdf4 import HDF4Parser as HDF4Parser
     from vz_beam.parsers.hdf5 import HDFParser as HDFParser
+    from vz_beam.parsers.icechunk import IcechunkParser as IcechunkParser
     from vz_beam.parsers.kerchunk_json import KerchunkJSONParser as KerchunkJSONParser
     from vz_beam.parsers.kerchunk_parquet import KerchunkParquetParser as KerchunkParquetParser
     from vz_beam.parsers.netcdf3 import NetCDF3Parser as NetCDF3Parser

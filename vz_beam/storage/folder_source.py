@@ -18,7 +18,7 @@ from vz_beam.storage.registry import Stores
 from vz_beam.storage.sibling_urls import member_url
 from vz_beam.storage.urls import canonical_url, scheme_of, without_end_slash
 
-MARKS = (".zmetadata", "zarr.json", ".zgroup", ".zarray")
+MARKS = (".zmetadata", "zarr.json", ".zgroup", ".zarray", "repo", "refs/branch.main/ref.json")
 """Documents that make a folder a store, those first that say most."""
 _STORE_SUFFIXES = (".parquet", ".parq", ".zarr", ".icechunk")
 """Names that stores have. Servers of http may answer for a folder with a page that lists it."""

@@ -11,6 +11,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from vz_beam.errors import VzBeamError
@@ -30,7 +31,8 @@ class Limits:
     Args:
         seconds: until it is killed.
         memory_bytes: of RAM beyond what the process has at its start.
-        address_bytes: of memory that may be asked for, used or not; more of it is refused by the operating system.
+        address_bytes: of memory that may be asked for beyond what the process has at its start, used or not; more of
+            it is refused by the operating system.
     """
 
     seconds: float = 10
@@ -110,7 +112,8 @@ def _limit(limits: Limits) -> None:
     faulthandler.disable()  # the parent tells of crashes
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a handler would wait for C code to come back
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (limits.address_bytes, limits.address_bytes))
+    address_bytes = limits.address_bytes + _status_bytes("VmSize", 0)
+    resource.setrlimit(resource.RLIMIT_AS, (address_bytes, address_bytes))
 
 
 def _result(number: int, run: Callable[[int], None], limits: Limits) -> CaseResult:
@@ -138,11 +141,17 @@ def _told(error: Exception) -> str:
 
 def _peak_bytes(reset: bool = True) -> int:
     """The most RAM that this process had at once, since its start or the last reset, bytes."""
+    if reset:
+        with suppress(OSError), open("/proc/self/clear_refs", "w") as control:
+            control.write("5")
+    # not Linux: since the start of the process, so only the first case beyond the limit is told
+    return _status_bytes("VmHWM", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def _status_bytes(name: str, otherwise: int) -> int:
+    """What Linux says of this process's memory, bytes; ``otherwise`` on other systems."""
     try:
-        if reset:
-            with open("/proc/self/clear_refs", "w") as control:
-                control.write("5")
         with open("/proc/self/status", encoding="ascii") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-    except OSError:  # not Linux: since the start of the process, so only the first case beyond the limit is told
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith(name))
+    except OSError:
+        return otherwise

@@ -22,7 +22,6 @@ from vz_beam.errors import (
     IncompleteStoreError,
     SourceNotFoundError,
     StoreExistsError,
-    StoreNotFoundError,
     UnsupportedError,
 )
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING
@@ -38,7 +37,7 @@ from vz_beam.writers.kerchunk_metadata import store_metadata
 from vz_beam.writers.receipts import check_receipts, summarize
 from vz_beam.writers.staging import Staging, open_staging
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
-from vz_beam.writers.writer import AppendSides, WriteTarget
+from vz_beam.writers.writer import AppendSides, WriteTarget, no_store
 
 MAX_REFERENCES = 2_000_000
 """A reader holds all references in memory, 236 MB a million (measured), and reads them all before the first value."""
@@ -59,9 +58,7 @@ class KerchunkJSONWriter:
         """See :meth:`vz_beam.writers.writer.Writer.sides`."""
         staging = open_staging(target, storage_options)
         if not staging.is_taken():
-            raise StoreNotFoundError(
-                f"{target.url}: there is no store to append to. Way out: build it first (mode='create')"
-            )
+            raise no_store(target)
         source = open_source(staging.url, storage_options)
         try:
             loaded = frozenset(path for path, array in layout.arrays.items() if array.is_loaded)
@@ -73,7 +70,10 @@ class KerchunkJSONWriter:
 
     def inputs(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> list[Identity]:
         """See :meth:`vz_beam.writers.writer.Writer.inputs`."""
-        return _inputs(open_staging(target, storage_options))
+        staging = open_staging(target, storage_options)
+        if not staging.is_taken():
+            raise no_store(target)
+        return _inputs(staging)
 
     def begin(self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None) -> None:
         """See :meth:`vz_beam.writers.writer.Writer.begin`."""

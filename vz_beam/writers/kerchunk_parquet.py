@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
-from vz_beam.errors import IncompleteStoreError, InputError, SourceNotFoundError, StoreExistsError, StoreNotFoundError
+from vz_beam.errors import IncompleteStoreError, InputError, SourceNotFoundError, StoreExistsError
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING
 from vz_beam.parsers.kerchunk.parquet_references import read_parquet, record_size_of
 from vz_beam.parsers.kerchunk.record_files import read_records
@@ -36,7 +36,7 @@ from vz_beam.writers.receipts import check_receipts, summarize
 from vz_beam.writers.shard_rows import ShardRows
 from vz_beam.writers.staging import Staging, open_staging
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
-from vz_beam.writers.writer import AppendSides, WriteTarget
+from vz_beam.writers.writer import AppendSides, WriteTarget, no_store
 
 METADATA_KEY = ".zmetadata"
 COMPRESSION_LEVEL = 3
@@ -74,9 +74,7 @@ class KerchunkParquetWriter:
         staging = open_staging(target, storage_options)
         _recover(staging)
         if not staging.parent.exists(f"{staging.name}/{METADATA_KEY}"):
-            raise StoreNotFoundError(
-                f"{target.url}: there is no store to append to. Way out: build it first (mode='create')"
-            )
+            raise no_store(target)
         source = open_file_or_folder(staging.url, storage_options)
         try:
             loaded = frozenset(path for path, array in layout.arrays.items() if array.is_loaded)
@@ -90,6 +88,8 @@ class KerchunkParquetWriter:
         """See :meth:`vz_beam.writers.writer.Writer.inputs`."""
         staging = open_staging(target, storage_options)
         _recover(staging)
+        if not staging.parent.exists(f"{staging.name}/{METADATA_KEY}"):
+            raise no_store(target)
         return _inputs(staging)
 
     def begin(self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None) -> None:

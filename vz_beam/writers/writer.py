@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
-from vz_beam.errors import InputError
+from vz_beam.errors import InputError, StoreNotFoundError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.plugins import find_plugins
 from vz_beam.storage.identity import Identity
@@ -87,7 +87,11 @@ class Writer(Protocol):
         """
 
     def inputs(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> list[Identity]:
-        """The inputs that the store at the target says it was made of; none where it does not say, or is not there."""
+        """The inputs that the store at the target says it was made of; none where it does not say.
+
+        Raises:
+            StoreNotFoundError: no store is there.
+        """
 
     def begin(self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None) -> None:
         """Refuse what cannot work, and clear what a killed run left. Must end before the first shard is written.
@@ -156,6 +160,11 @@ def find_writer(url: str | os.PathLike[str], format: str | None = None) -> Write
     raise InputError(
         f"{os.fspath(url)}: the suffix {suffix!r} names no format. Use one of {known}, or say format=... explicitly"
     )
+
+
+def no_store(target: WriteTarget) -> StoreNotFoundError:
+    """The error where a store is to grow, or to be looked at, and is not there."""
+    return StoreNotFoundError(f"{target.url}: there is no store. Way out: build it first (mode='create')")
 
 
 def write_store(

@@ -1,0 +1,1 @@
+"""Icechunk repositories, read by their specification: which snapshot, its nodes, the chunks of its manifests."""
