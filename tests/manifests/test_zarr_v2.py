@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from vz_beam.errors import UnsupportedError
+from vz_beam.manifests.cf_fill import cf_fill
 from vz_beam.manifests.metadata import ArrayMetadata, Codec
-from vz_beam.manifests.zarr_v2 import attributes_v2, cf_fill, shows_storage_fill, to_v2
+from vz_beam.manifests.zarr_v2 import attributes_v2, shows_storage_fill, to_v2
 
 
 def test_all_codecs_are_filters_in_encoding_order() -> None:

@@ -91,6 +91,7 @@ def test_what_is_neither_file_nor_store_is_not_there(url: str) -> None:
 @pytest.mark.parametrize("mark", MARKS)
 def test_each_document_marks_a_folder_and_the_first_of_them_counts(tmp_path: Path, mark: str) -> None:
     for name in MARKS[MARKS.index(mark) :]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"this is {name}")
     with closing(open_file_or_folder(tmp_path)) as source:
         assert isinstance(source, FolderSource)

@@ -7,14 +7,15 @@ import pytest
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.metadata import ArrayMetadata
+from vz_beam.testing.kerchunk_writer_suite import KerchunkWriterSuite
 from vz_beam.testing.raw_store import RawStore
-from vz_beam.testing.writer_suite import CASES, WriterSuite
+from vz_beam.testing.writer_suite import CASES
 from vz_beam.writers.dataset_references import kerchunk_dict
 from vz_beam.writers.kerchunk_json import MAX_REFERENCES, WRITER
 from vz_beam.writers.writer import WriteTarget, write_store
 
 
-class TestKerchunkJSON(WriterSuite):
+class TestKerchunkJSON(KerchunkWriterSuite):
     writer = WRITER
     suffix = ".json"
 

@@ -10,13 +10,14 @@ from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.errors import InputError, StoreExistsError
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.storage.byte_sink import open_sink
+from vz_beam.testing.kerchunk_writer_suite import KerchunkWriterSuite
 from vz_beam.testing.raw_store import RawStore
-from vz_beam.testing.writer_suite import CASES, WriterSuite
+from vz_beam.testing.writer_suite import CASES
 from vz_beam.writers.kerchunk_parquet import WRITER
 from vz_beam.writers.writer import WriteTarget, write_store
 
 
-class TestKerchunkParquet(WriterSuite):
+class TestKerchunkParquet(KerchunkWriterSuite):
     writer = WRITER
     suffix = ".parquet"
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vz_beam.errors import ManifestError
+from vz_beam.manifests.cf_fill import cf_fill
 from vz_beam.manifests.chunk_manifest import has_missing
 from vz_beam.manifests.fill_value import default_fill
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes
-from vz_beam.manifests.zarr_v2 import cf_fill
 
 if TYPE_CHECKING:
     from vz_beam.manifests.array import ManifestArray

@@ -19,6 +19,11 @@ Attributes = Mapping[str, Any]
 """Attribute values are ``str``, ``int``, ``float``, ``bool``, ``None``, or lists of those: what JSON can say."""
 
 
+def plain_value(value: Any) -> Any:
+    """An attribute value as JSON can say it: numpy scalars and arrays become numbers and lists."""
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
     """One step of a codec pipeline: its Zarr v3 name and configuration.

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from vz_beam.errors import FormatError, UnsupportedError
+from vz_beam.errors import UnsupportedError
 from vz_beam.manifests.axis_order import is_fortran_order, without_transpose
-from vz_beam.manifests.fill_value import decode_fill, default_fill, encode_fill
-from vz_beam.manifests.metadata import ArrayMetadata, Codec
-from vz_beam.manifests.zarr_v3 import check_struct, leaves, plain_value
+from vz_beam.manifests.cf_fill import cf_fill, shown_fill
+from vz_beam.manifests.fill_value import encode_fill
+from vz_beam.manifests.metadata import ArrayMetadata, Codec, plain_value
+from vz_beam.manifests.zarr_v3 import check_struct, leaves
 
 _SAME_IN_NUMCODECS = frozenset(["gzip", "zstd", "bz2", "zlib", "lz4", "lzma", "shuffle", "fletcher32"])
 """Codecs whose v3 configuration is numcodecs' own."""
@@ -30,7 +31,8 @@ _WAY_OUT = (
 def to_v2(metadata: ArrayMetadata, path: str = "") -> dict[str, Any]:
     """The ``.zarray`` document of the array at ``path``: all codecs in ``filters``, in encoding order.
 
-    ``fill_value`` is the CF fill (:func:`cf_fill`), or ``None``; the storage fill is never named.
+    ``fill_value`` is the CF fill (:func:`vz_beam.manifests.cf_fill.cf_fill`), or ``None``; the storage fill is never
+    named.
 
     A ``transpose`` of the whole order is said by ``"order": "F"``.
 
@@ -68,40 +70,6 @@ def attributes_v2(metadata: ArrayMetadata) -> dict[str, Any]:
         names = tuple(f"phony_dim_{axis}_{length}" for axis, length in enumerate(metadata.shape))
     plain = {name: plain_value(value) for name, value in metadata.attributes.items()}
     return {**plain, "_ARRAY_DIMENSIONS": list(names)}
-
-
-def cf_fill(metadata: ArrayMetadata) -> Any:
-    """The attribute ``_FillValue`` as a scalar of the array's type; ``None`` where it is absent or does not fit.
-
-    Structs and raw bytes have none: xarray 2026.9 cannot open an array of theirs that names one.
-
-    >>> cf_fill(ArrayMetadata((2,), np.dtype("i1"), (2,), attributes={"_FillValue": 255}))
-    np.int8(-1)
-    """
-    value, dtype = plain_value(metadata.attributes.get("_FillValue")), metadata.dtype
-    if isinstance(value, (list, tuple)) and len(value) == 1:
-        value = value[0]
-    if value is None or dtype.kind == "V":
-        return None
-    if dtype.kind in "iu":
-        return _integer_fill(value, dtype)
-    if dtype.kind in "SUOT":
-        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        if dtype.kind in "OT":
-            return text
-        data = text.encode("utf-8" if not isinstance(value, bytes) else "latin-1") if dtype.kind == "S" else text
-        scalar = np.array(data)
-        return scalar.astype(dtype)[()] if scalar.dtype.itemsize <= dtype.itemsize else None
-    try:
-        return decode_fill(value, dtype)
-    except FormatError:
-        return None
-
-
-def shown_fill(metadata: ArrayMetadata) -> Any:
-    """What Zarr v2 readers show where a chunk is missing: the CF fill, else the type's default."""
-    fill = cf_fill(metadata)
-    return default_fill(metadata.dtype) if fill is None else fill
 
 
 def shows_storage_fill(metadata: ArrayMetadata) -> bool:
@@ -170,13 +138,3 @@ def _struct_text(dtype: np.dtype[Any]) -> Any:
     if any(dtype[name].names is not None for name in dtype.names):
         raise UnsupportedError(f"struct {dtype} within a struct, which zarr 3.1 does not read from Zarr v2")
     return [[name, _struct_text(dtype[name])] for name in dtype.names]
-
-
-def _integer_fill(value: Any, dtype: np.dtype[Any]) -> Any:
-    """``value`` in ``dtype``, the bits kept where only the sign differs (``_Unsigned``); ``None``: it does not fit."""
-    if isinstance(value, (str, bytes, list, tuple)) or not np.isfinite(value) or int(value) != value:
-        return None
-    number, bits = int(value), 8 * dtype.itemsize
-    if not -(1 << (bits - 1)) <= number < 1 << bits:
-        return None
-    return np.array(number % (1 << bits), f"u{dtype.itemsize}").view(dtype)[()]

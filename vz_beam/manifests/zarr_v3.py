@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from vz_beam.errors import FormatError, ManifestTypeError, UnsupportedError, UnsupportedGridError
-from vz_beam.manifests.fill_value import decode_fill, default_fill, encode_fill
-from vz_beam.manifests.metadata import ArrayMetadata, Attributes, Codec
+from vz_beam.manifests.cf_fill import integer_fill, shown_fill
+from vz_beam.manifests.fill_value import decode_fill, encode_fill
+from vz_beam.manifests.metadata import ArrayMetadata, Attributes, Codec, plain_value
 
 ARRAY_TO_ARRAY = frozenset(
     ["transpose", "bitround", "scale_offset", "cast_value"]
@@ -30,9 +31,9 @@ _NUMPY_TIME = {"M": "numpy.datetime64", "m": "numpy.timedelta64"}
 def to_v3(metadata: ArrayMetadata) -> dict[str, Any]:
     """The ``zarr.json`` document of an array.
 
-    An undefined fill value becomes the type's default, since v3 must name one. The attribute ``_FillValue``
-    is written as xarray's Zarr backend reads it from v3: floats and complex numbers in base64, integers as they
-    are, and left out for types of which xarray 2026.9 refuses to read one.
+    An undefined fill value becomes the CF fill, else the type's default, since v3 must name one. The attribute
+    ``_FillValue`` is written as xarray's Zarr backend reads it from v3: floats and complex numbers in base64, integers
+    in the array's type, and left out for types of which xarray 2026.9 refuses to read one.
 
     Raises:
         UnsupportedError: a data type that v3 has no name for.
@@ -40,7 +41,7 @@ def to_v3(metadata: ArrayMetadata) -> dict[str, Any]:
     dtype = metadata.dtype
     before = [codec.to_json() for codec in metadata.codecs if codec.name in ARRAY_TO_ARRAY]
     after = [codec.to_json() for codec in metadata.codecs if codec.name not in ARRAY_TO_ARRAY]
-    fill = default_fill(dtype) if metadata.fill_value is None else metadata.fill_value
+    fill = shown_fill(metadata) if metadata.fill_value is None else metadata.fill_value
     document: dict[str, Any] = {
         "zarr_format": 3,
         "node_type": "array",
@@ -104,11 +105,6 @@ def from_v3(document: Mapping[str, Any] | Any) -> ArrayMetadata:
         attributes=_attributes_from_v3(document.get("attributes") or {}, dtype),
         dimension_names=None if names is None else tuple(names),
     )
-
-
-def plain_value(value: Any) -> Any:
-    """An attribute value as JSON can say it: numpy scalars and arrays become numbers and lists."""
-    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
 def has_byte_order(dtype: np.dtype[Any]) -> bool:
@@ -232,7 +228,8 @@ def _attributes_to_v3(attributes: Attributes, dtype: np.dtype[Any]) -> dict[str,
             texts = [base64.standard_b64encode(struct.pack("<d", part)).decode() for part in (number.real, number.imag)]
             plain["_FillValue"] = texts[0] if dtype.kind == "f" else texts
         elif dtype.kind in "iub":
-            plain["_FillValue"] = fill
+            bits = integer_fill(fill, dtype) if dtype.kind in "iu" else None
+            plain["_FillValue"] = fill if bits is None else int(bits)
     return plain
 
 

@@ -40,6 +40,11 @@ class HeldOptions:
         return self._found()[0] or None
 
     @property
+    def public(self) -> Mapping[str, Any]:
+        """Those that are no secret."""
+        return self._open
+
+    @property
     def registry(self) -> Any:
         """The registry, or ``None``."""
         return self._found()[1] if self._token else None

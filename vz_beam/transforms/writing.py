@@ -37,7 +37,8 @@ class WriteReferences(beam.PTransform[Any, Any]):
 
     Args:
         store: URL or path of the store, or a name below ``target_root``.
-        format: ``"kerchunk-parquet"`` or ``"kerchunk-json"``; ``None`` takes it from the suffix of ``store``.
+        format: ``"kerchunk-parquet"``, ``"kerchunk-json"`` or ``"icechunk"``; ``None`` takes it from the suffix of
+            ``store``.
         mode: ``"create"`` refuses an existing store, ``"overwrite"`` replaces it, ``"append"`` puts what is combined to
             its end: the store and the inputs must agree as inputs do among themselves.
         append_dim: with ``"append"``, the dimension along which the store grows; ``None`` is the one that joins the
@@ -65,10 +66,10 @@ class WriteReferences(beam.PTransform[Any, Any]):
         root = getattr(target_root, "root_path", target_root)
         if root is not None:
             name = f"{os.fspath(root).rstrip('/')}/{name.lstrip('/')}"
-        self.target = WriteTarget(canonical_url(name), mode, append_dim)
-        self.writer = find_writer(self.target.url, format)
         self._options = HeldOptions(storage_options)
         self._source_options = HeldOptions(source_storage_options, registry)
+        self.target = WriteTarget(canonical_url(name), mode, append_dim, sources=self._source_options.public)
+        self.writer = find_writer(self.target.url, format)
 
     def expand(self, combined: Combined | CombinedWithRewrites) -> PCollection[StoreSummary]:
         """The summary of the written store."""
@@ -177,7 +178,7 @@ def _commit(
     if rewritten or target.mode == "overwrite":
         remove_others(target, rewritten, options.storage_options)
     failures = [*failures, *layout.excluded.values()]
-    noted = replace(summary, files=layout.inputs + len(failures), notes=layout.notes)
+    noted = replace(summary, files=layout.inputs + len(failures), notes=(*layout.notes, *summary.notes))
     noted = replace(
         noted,
         rewritten_chunks=sum(receipt.chunks for receipt in rewritten),

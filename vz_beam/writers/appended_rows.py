@@ -1,9 +1,9 @@
-"""The rows of shards in which a store has chunks already, and the layout as a Kerchunk store says it."""
+"""The rows of shards in which a store has chunks already, and the layout as a store of its format says it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,39 +14,48 @@ from vz_beam.combine.append import stored_numbers
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
 from vz_beam.errors import StoreMismatchError
-from vz_beam.manifests.chunk_manifest import INLINED, ChunkManifest
+from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.parsers.kerchunk.documents import ArrayDocument, sorted_documents
 from vz_beam.parsers.kerchunk.store_group import choices_of, manifest_group
-from vz_beam.writers.kerchunk_metadata import store_metadata
 from vz_beam.writers.shard_rows import ShardRows, chunks_in_shard, shard_rows
 
 StoredFragment = Callable[[str, NDArray[np.int64]], Fragment]
 """Gives the references that a store has for some chunks, int64[n] ascending, of the array at a path."""
 
 
-def appended_rows(layout: Layout, key: ShardKey, fragment: Fragment, stored: StoredFragment) -> ShardRows:
+def appended_rows(
+    layout: Layout, key: ShardKey, fragment: Fragment, stored: StoredFragment, *, says_fill: bool = False
+) -> ShardRows:
     """The rows of one shard: what the store has of it, and the references that are added.
+
+    Args:
+        layout: of the store as it becomes.
+        key: the shard.
+        fragment: the references that are added.
+        stored: what the store has.
+        says_fill: as of :func:`vz_beam.writers.shard_rows.shard_rows`.
 
     Raises:
         StoreMismatchError: an array that does not grow, and that is another one in what is added.
     """
     array = layout.arrays[key.path]
     if array.growth is None and not array.is_kept:
-        return shard_rows(layout, key, fragment)
+        return shard_rows(layout, key, fragment, says_fill=says_fill)
     start = key.number * layout.chunks_per_shard
     numbers = np.arange(start, start + chunks_in_shard(layout, key))
     if array.is_kept:
         kept = stored(key.path, numbers)
         _check_same(key.path, kept, fragment)
-        return replace(shard_rows(layout, key, kept), placed=len(fragment))
+        return replace(shard_rows(layout, key, kept, says_fill=says_fill), placed=len(fragment))
     assert array.growth is not None
     before = stored_numbers(array.growth, array.metadata.chunk_grid.grid_shape, numbers)
     here = before >= 0
     known = stored(key.path, before[here])
     known = known.moved(numbers[here][np.searchsorted(before[here], known.numbers)])
-    return replace(shard_rows(layout, key, merge_fragments([known, fragment], key.path)), placed=len(fragment))
+    both = merge_fragments([known, fragment], key.path)
+    return replace(shard_rows(layout, key, both, says_fill=says_fill), placed=len(fragment))
 
 
 def _check_same(path: str, kept: Fragment, added: Fragment) -> None:
@@ -73,21 +82,37 @@ def _sizes(fragment: Fragment) -> NDArray[np.int64]:
     return sizes
 
 
-def group_as_stored(layout: Layout, url: str) -> ManifestGroup:
-    """A layout as a Kerchunk store says it, with the chunks of loaded arrays, and without those of others.
+def fragment_of_group(group: ManifestGroup, path: str, numbers: NDArray[np.int64]) -> Fragment:
+    """The references that a group has for some chunks, int64[n] ascending, of the array at a path."""
+    *parents, name = path.split("/")
+    for parent in parents:
+        group = group.groups[parent]
+    manifest = group.arrays[name].manifest
+    ids, offsets, lengths = (c.ravel()[numbers] for c in (manifest.location_ids, manifest.offsets, manifest.lengths))
+    here = ids != MISSING
+    inlined = {number: manifest.inlined[number] for number in numbers[ids == INLINED].tolist()}
+    columns = (numbers[here], ids[here], offsets[here], lengths[here])
+    return Fragment(manifest.locations, *columns, inlined).take(slice(None))
 
-    Raises:
-        UnsupportedError: arrays that Zarr v2 cannot express.
+
+def loaded_chunks(layout: Layout) -> dict[str, Mapping[int, bytes]]:
+    """The chunks of the loaded arrays of a layout, by path."""
+    return {path: array.chunks for path, array in layout.arrays.items() if array.is_loaded}
+
+
+def group_as_stored(documents: Mapping[str, Any], loaded: Mapping[str, Mapping[int, bytes]], url: str) -> ManifestGroup:
+    """A layout as its store says it, with the chunks of loaded arrays, and without those of others.
+
+    Args:
+        documents: the store's metadata by key.
+        loaded: the chunks of the loaded arrays by path, encoded as the metadata say.
+        url: of the store.
     """
     # as text and back, since a store is read from text: a float32 and what is written of it differ
-    documents: dict[str, Any] = json.loads(json.dumps(store_metadata(layout)))
+    texts: dict[str, Any] = json.loads(json.dumps(documents))
 
     def manifest_of(document: ArrayDocument, metadata: ArrayMetadata) -> ChunkManifest:
-        grid, array = metadata.chunk_grid, layout.arrays[document.path]
-        if not array.is_loaded:
-            return ChunkManifest.empty(grid.grid_shape)
-        ids = np.full(grid.grid_shape, INLINED, np.int32)
-        zeros = np.zeros(grid.grid_shape, np.uint64)
-        return ChunkManifest.from_columns((), ids, zeros, zeros, dict(array.chunks))
+        grid_shape, chunks = metadata.chunk_grid.grid_shape, loaded.get(document.path)
+        return ChunkManifest.empty(grid_shape) if chunks is None else ChunkManifest.from_inlined(grid_shape, chunks)
 
-    return manifest_group(url, sorted_documents(documents), manifest_of, choices_of(None, (), "raise"), {})
+    return manifest_group(url, sorted_documents(texts), manifest_of, choices_of(None, (), "raise"), {})

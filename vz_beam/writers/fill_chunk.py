@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from vz_beam.codecs.full_chunk import full_chunk
 from vz_beam.errors import UnsupportedError
+from vz_beam.manifests.cf_fill import shown_fill
 from vz_beam.manifests.metadata import ArrayMetadata
-from vz_beam.manifests.zarr_v2 import shown_fill, shows_storage_fill
+from vz_beam.manifests.zarr_v2 import shows_storage_fill
 
 
 def fill_chunk(metadata: ArrayMetadata, path: str) -> bytes | None:

@@ -21,23 +21,21 @@ from vz_beam.errors import (
     FormatError,
     IncompleteStoreError,
     SourceNotFoundError,
-    StoreExistsError,
     UnsupportedError,
 )
-from vz_beam.manifests.chunk_manifest import INLINED, MISSING
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.kerchunk.json_references import read_json
 from vz_beam.parsers.kerchunk.store_group import choices_of
 from vz_beam.storage.byte_source import ByteSource, open_source
 from vz_beam.storage.identity import Identity
-from vz_beam.writers.appended_rows import appended_rows, group_as_stored
+from vz_beam.writers.appended_rows import appended_rows, fragment_of_group, group_as_stored, loaded_chunks
 from vz_beam.writers.dataset_references import chunk_keys, chunk_references, metadata_texts
 from vz_beam.writers.input_table import joined_inputs, sorted_inputs
 from vz_beam.writers.kerchunk_metadata import store_metadata
 from vz_beam.writers.receipts import check_receipts, summarize
 from vz_beam.writers.staging import Staging, open_staging
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
-from vz_beam.writers.writer import AppendSides, WriteTarget, no_store
+from vz_beam.writers.writer import AppendSides, WriteTarget, no_store, store_exists
 
 MAX_REFERENCES = 2_000_000
 """A reader holds all references in memory, 236 MB a million (measured), and reads them all before the first value."""
@@ -65,7 +63,7 @@ class KerchunkJSONWriter:
             stored = read_json(source, None, replace(choices_of(None, (), "raise"), referenced=loaded))
         finally:
             source.close()
-        added = group_as_stored(layout, staging.url)
+        added = group_as_stored(store_metadata(layout), loaded_chunks(layout), staging.url)
         return AppendSides(stored, added, layout.chunks_per_shard, keeps_shards=False)
 
     def inputs(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> list[Identity]:
@@ -86,7 +84,7 @@ class KerchunkJSONWriter:
             )
         staging = open_staging(target, storage_options)
         if target.mode == "create" and staging.is_taken():
-            raise _exists(target)
+            raise store_exists(target)
         staging.parent.delete(staging.building)
         staging.claim_for(target.run)
 
@@ -134,7 +132,7 @@ class KerchunkJSONWriter:
             inputs = joined_inputs(known, inputs, staging.url) if known else sorted_inputs(inputs)
             data = _join([parts.read(_part_key(key)) for key in counted], layout, inputs)
             if target.mode == "create" and staging.is_taken() and staging.parent.read(staging.name) != data:
-                raise _exists(target)
+                raise store_exists(target)
             staging.parent.write(staging.name, data)
         staging.parent.delete(staging.building)
         staging.release()
@@ -188,16 +186,7 @@ def _stored_fragment(
         group = _group(source)
     finally:
         source.close()
-    *parents, name = path.split("/")
-    for parent in parents:
-        group = group.groups[parent]
-    manifest = group.arrays[name].manifest
-    ids, offsets, lengths = (c.ravel()[numbers] for c in (manifest.location_ids, manifest.offsets, manifest.lengths))
-    here = ids != MISSING
-    inlined = {number: manifest.inlined[number] for number in numbers[ids == INLINED].tolist()}
-    return Fragment(manifest.locations, numbers[here], ids[here], offsets[here], lengths[here], inlined).take(
-        slice(None)
-    )
+    return fragment_of_group(group, path, numbers)
 
 
 _LAST_GROUP: dict[Identity, ManifestGroup] = {}
@@ -230,12 +219,6 @@ def _is_published(staging: Staging, layout: Layout, receipts: Mapping[ShardKey, 
         if zlib.crc32("\n".join(lines).encode()) != receipt.checksum:
             return False
     return True
-
-
-def _exists(target: WriteTarget) -> StoreExistsError:
-    return StoreExistsError(
-        f"{target.url} is there already. Way out: another name, mode='overwrite' to replace it, or delete it yourself"
-    )
 
 
 WRITER = KerchunkJSONWriter()

@@ -7,9 +7,8 @@ from typing import Any
 
 from vz_beam.combine.layout import Layout
 from vz_beam.errors import UnsupportedError
-from vz_beam.manifests.metadata import Attributes
+from vz_beam.manifests.metadata import Attributes, plain_value
 from vz_beam.manifests.zarr_v2 import attributes_v2, to_v2
-from vz_beam.manifests.zarr_v3 import plain_value
 
 
 def store_metadata(layout: Layout) -> dict[str, dict[str, Any]]:

@@ -22,21 +22,21 @@ from numpy.typing import NDArray
 
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
-from vz_beam.errors import IncompleteStoreError, InputError, SourceNotFoundError, StoreExistsError
+from vz_beam.errors import IncompleteStoreError, InputError, SourceNotFoundError
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING
 from vz_beam.parsers.kerchunk.parquet_references import read_parquet, record_size_of
 from vz_beam.parsers.kerchunk.record_files import read_records
 from vz_beam.parsers.kerchunk.store_group import choices_of
 from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.identity import Identity
-from vz_beam.writers.appended_rows import appended_rows, group_as_stored
+from vz_beam.writers.appended_rows import appended_rows, group_as_stored, loaded_chunks
 from vz_beam.writers.input_table import INPUTS_KEY, inputs_file, joined_inputs, read_inputs_file, sorted_inputs
 from vz_beam.writers.kerchunk_metadata import store_metadata
 from vz_beam.writers.receipts import check_receipts, summarize
 from vz_beam.writers.shard_rows import ShardRows
 from vz_beam.writers.staging import Staging, open_staging
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
-from vz_beam.writers.writer import AppendSides, WriteTarget, no_store
+from vz_beam.writers.writer import AppendSides, WriteTarget, no_store, store_exists
 
 METADATA_KEY = ".zmetadata"
 COMPRESSION_LEVEL = 3
@@ -80,7 +80,8 @@ class KerchunkParquetWriter:
             loaded = frozenset(path for path, array in layout.arrays.items() if array.is_loaded)
             choices = replace(choices_of(None, (), "raise"), referenced=loaded)
             stored = read_parquet(source, None, choices, fill_lost=False)
-            return AppendSides(stored, group_as_stored(layout, staging.url), record_size_of(source), keeps_shards=True)
+            added = group_as_stored(store_metadata(layout), loaded_chunks(layout), staging.url)
+            return AppendSides(stored, added, record_size_of(source), keeps_shards=True)
         finally:
             source.close()
 
@@ -104,7 +105,7 @@ class KerchunkParquetWriter:
         _recover(staging)
         if target.mode == "create" and staging.is_taken():
             if staging.is_local or not _is_unfinished(staging):
-                raise _exists(target)
+                raise store_exists(target)
             staging.parent.delete(staging.name)
         staging.parent.delete(staging.building)
         staging.claim_for(target.run)
@@ -156,7 +157,7 @@ class KerchunkParquetWriter:
                 and staging.is_taken()
                 and not (place == staging.name and _is_unfinished(staging))
             ):
-                raise _exists(target)
+                raise store_exists(target)
             known = _inputs(staging) if target.mode == "append" else []
             inputs = joined_inputs(known, inputs, staging.url) if known else sorted_inputs(inputs)
             kept = _kept_keys(layout)
@@ -334,12 +335,6 @@ def _is_published(staging: Staging, metadata: bytes, receipts: Iterable[ShardRec
         )
     except SourceNotFoundError:
         return False
-
-
-def _exists(target: WriteTarget) -> StoreExistsError:
-    return StoreExistsError(
-        f"{target.url} is there already. Way out: another name, mode='overwrite' to replace it, or delete it yourself"
-    )
 
 
 WRITER = KerchunkParquetWriter()

@@ -65,8 +65,14 @@ def chunks_in_shard(layout: Layout, key: ShardKey) -> int:
     return max(0, min(layout.chunks_per_shard, size - key.number * layout.chunks_per_shard))
 
 
-def shard_rows(layout: Layout, key: ShardKey, fragment: Fragment) -> ShardRows:
+def shard_rows(layout: Layout, key: ShardKey, fragment: Fragment, *, says_fill: bool = False) -> ShardRows:
     """The rows of one shard: the fragment's references, the layout's own chunks, and fill chunks where needed.
+
+    Args:
+        layout: of the store.
+        key: the shard.
+        fragment: all references of the shard.
+        says_fill: whether the format says what a missing chunk reads as, as Zarr v3 does, and needs no fill chunks.
 
     Raises:
         StoreError: a shard or chunk that the layout does not know, or a chunk said twice.
@@ -76,15 +82,15 @@ def shard_rows(layout: Layout, key: ShardKey, fragment: Fragment) -> ShardRows:
     if array is None:
         raise StoreError(f"shard {key.number} of {key.path!r}: the layout has the arrays {sorted(layout.arrays)}")
     count, start = chunks_in_shard(layout, key), key.number * layout.chunks_per_shard
-    return _rows(array, key, fragment, start, count)
+    return _rows(array, key, fragment, start, count, says_fill)
 
 
 def array_rows(array: ArrayLayout, path: str, fragment: Fragment) -> ShardRows:
     """The rows of a whole array as one shard."""
-    return _rows(array, ShardKey(path, 0), fragment, 0, array.metadata.chunk_grid.size)
+    return _rows(array, ShardKey(path, 0), fragment, 0, array.metadata.chunk_grid.size, says_fill=False)
 
 
-def _rows(array: ArrayLayout, key: ShardKey, fragment: Fragment, start: int, count: int) -> ShardRows:
+def _rows(array: ArrayLayout, key: ShardKey, fragment: Fragment, start: int, count: int, says_fill: bool) -> ShardRows:
     rows = fragment.numbers - start
     if len(rows) and not 0 <= rows.min() <= rows.max() < count:
         raise StoreError(
@@ -106,7 +112,7 @@ def _rows(array: ArrayLayout, key: ShardKey, fragment: Fragment, start: int, cou
             raise StoreError(f"chunk {number} of {key.path!r} is loaded, and a reference to it was given as well")
         ids[row], inlined[row] = INLINED, data
     missing = np.flatnonzero(ids == MISSING)
-    if len(missing) and (filler := fill_chunk(array.metadata, key.path)) is not None:
+    if len(missing) and not says_fill and (filler := fill_chunk(array.metadata, key.path)) is not None:
         ids[missing] = INLINED
         inlined.update(dict.fromkeys(missing.tolist(), filler))
     return ShardRows(key, start, locations, ids, offsets, lengths, inlined, len(fragment))
@@ -119,14 +125,14 @@ def _own_chunks(chunks: Mapping[int, bytes], start: int, count: int) -> list[tup
 
 
 def _refuse_empty(key: ShardKey, fragment: Fragment) -> None:
-    """A reference of offset and length 0 means the whole file to every reader of Kerchunk references."""
+    """A reference of offset and length 0 means the whole file to every reader of Kerchunk references, and to others."""
     empty = np.flatnonzero((fragment.location_ids >= 0) & (fragment.lengths == 0))
     if len(empty):
         row = int(empty[0])
         raise UnsupportedError(
             f"variable {key.path!r}: chunk {int(fragment.numbers[row])} has 0 bytes at {int(fragment.offsets[row])} of "
-            f"{fragment.locations[int(fragment.location_ids[row])]}, and Kerchunk references cannot say an empty "
-            f"chunk. Way out: drop the variable (drop_variables=[{key.path!r}])"
+            f"{fragment.locations[int(fragment.location_ids[row])]}, and references cannot say an empty chunk. "
+            f"Way out: drop the variable (drop_variables=[{key.path!r}])"
         )
 
 

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple, Protocol
 
 from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
-from vz_beam.errors import InputError, StoreNotFoundError
+from vz_beam.errors import InputError, StoreExistsError, StoreNotFoundError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.plugins import find_plugins
 from vz_beam.storage.identity import Identity
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
 
 MODES = ("create", "overwrite", "append")
-_LATER = {".icechunk": "Icechunk", ".zarr": "Zarr with chunk manifests"}
+_LATER = {".zarr": "Zarr with chunk manifests"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,14 @@ class WriteTarget:
             written to its end.
         append_dim: the dimension along which a store grows; ``None`` is that which joins what is added.
         run: tells one run from another that writes to the same place; the same in all of its workers.
+        sources: options of the inputs' stores that are no secrets, which some stores say to their readers.
     """
 
     url: str
     mode: str = "create"
     append_dim: str | None = None
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    sources: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         url = os.fspath(self.url).rstrip("/")
@@ -165,6 +167,13 @@ def find_writer(url: str | os.PathLike[str], format: str | None = None) -> Write
 def no_store(target: WriteTarget) -> StoreNotFoundError:
     """The error where a store is to grow, or to be looked at, and is not there."""
     return StoreNotFoundError(f"{target.url}: there is no store. Way out: build it first (mode='create')")
+
+
+def store_exists(target: WriteTarget) -> StoreExistsError:
+    """The error where a store is to be created, and something is at its place."""
+    return StoreExistsError(
+        f"{target.url} is there already. Way out: another name, mode='overwrite' to replace it, or delete it yourself"
+    )
 
 
 def write_store(
