@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from tests.icechunk_contents import store_of
+
 
 def write_series(folder: Path, count: int = 5, steps: int = 4) -> list[str]:
     """Files ``day_0.nc`` and so on: packed ``t`` and plain ``p`` over time, lat and lon, and a scalar ``crs``."""
@@ -53,8 +55,13 @@ def read_series(files: list[str]) -> xr.Dataset:
 
 
 def assert_store_equals(store: str | Path, expected: xr.Dataset) -> None:
-    """Every variable of ``expected`` reads equal from the store through xarray's kerchunk engine."""
-    with xr.open_dataset(str(store), engine="kerchunk") as ours:
+    """Every variable of ``expected`` reads equal from the store, through icechunk or xarray's kerchunk engine."""
+    is_icechunk = str(store).endswith(".icechunk")
+    with (
+        xr.open_zarr(store_of(store), consolidated=False)
+        if is_icechunk
+        else xr.open_dataset(str(store), engine="kerchunk")
+    ) as ours:
         assert set(ours.variables) == set(expected.variables)
         for name in expected.variables:
             assert ours[name].dims == expected[name].dims

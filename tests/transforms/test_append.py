@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import xarray as xr
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 import vz_beam
+from tests import icechunk_contents
 from tests.combine.virtual_files import combine
 from tests.daily_series import assert_store_equals, read_series, write_series
 from vz_beam import CombineManifests, ConcatDim, FilePattern, MergeDim, OpenWithVirtualizarr, WriteReferences
@@ -36,7 +37,9 @@ from vz_beam.storage.source_pool import SourcePool
 from vz_beam.transforms.runners import local_runner
 from vz_beam.writers.writer import WriteTarget, find_writer
 
-SUFFIXES = ("parquet", "json")
+FILES = ("parquet", "json")
+"""Stores whose bytes are the same however they were written."""
+SUFFIXES = (*FILES, "icechunk")
 
 
 @pytest.fixture
@@ -53,7 +56,9 @@ def append(files: Any, store: str | Path, **choices: Any) -> Any:
     return build(files, store, mode="append", **choices)
 
 
-def contents(store: Path) -> dict[str, bytes]:
+def contents(store: Path) -> Mapping[str, Any]:
+    if store.suffix == ".icechunk":
+        return icechunk_contents.contents(store)
     found = sorted(store.rglob("*")) if store.is_dir() else [store]
     return {str(path.relative_to(store)): path.read_bytes() for path in found if path.is_file()}
 
@@ -134,7 +139,7 @@ def test_in_a_pipeline_of_ones_own_a_known_input_is_an_error(suffix: str, files:
     assert contents(store) == before
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", FILES)
 def test_an_append_that_is_killed_at_any_step_leaves_the_old_store_and_is_repeated(
     suffix: str, files: list[str], tmp_path: Path
 ) -> None:
@@ -270,7 +275,7 @@ def test_a_store_grows_along_any_axis(suffix: str, chunks_per_shard: int, tmp_pa
     build(pattern([0, 1]), grown, chunks_per_shard=chunks_per_shard)
     append(pattern([0, 1, 2, 3]), grown, append_dim="time")
     assert contents(grown) == contents(once)
-    with xr.open_dataset(str(grown), engine="kerchunk") as ours:
+    with xr.open_dataset(str(grown), engine="vz_beam") as ours:
         assert ours["v"].dims == ("member", "time", "y", "x")
         expected = (
             np.arange(12.0).reshape(3, 4) + 100 * np.arange(4)[:, None, None] + 1000 * np.arange(3)[:, None, None, None]
@@ -352,7 +357,7 @@ def objects(store: str) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", FILES)
 def test_stores_on_object_stores_grow_as_well(suffix: str, remote: str, files: list[str]) -> None:
     once, grown = f"{remote}/once.{suffix}", f"{remote}/grown.{suffix}"
     build(files, once, chunks_per_shard=5)

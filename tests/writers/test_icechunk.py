@@ -14,29 +14,15 @@ import pytest
 import xarray as xr
 import zarr
 
+from tests.icechunk_contents import contents, opened, store_of
 from vz_beam.combine.fragment import Fragment
 from vz_beam.errors import InputError, StoreError, StoreExistsError, UnsupportedError
-from vz_beam.manifests.chunk_manifest import INLINED, MISSING
-from vz_beam.manifests.group import ManifestGroup
-from vz_beam.manifests.zarr_v3 import to_v3
-from vz_beam.parsers.icechunk import IcechunkParser
-from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.testing.raw_store import RawStore
 from vz_beam.testing.writer_suite import Values, WriterSuite, raw_store, two_stores
 from vz_beam.writers import icechunk as icechunk_writer
 from vz_beam.writers.icechunk import WRITER
 from vz_beam.writers.icechunk_repository import BUILDING, INITIAL, add_containers, storage_of
 from vz_beam.writers.writer import WriteTarget, write_store
-
-
-def opened(url: str, **config: Any) -> icechunk.Repository:
-    storage = icechunk.local_filesystem_storage(url)
-    prefixes = icechunk.Repository.open(storage).config.virtual_chunk_containers or {}
-    return icechunk.Repository.open(storage, authorize_virtual_chunk_access=dict.fromkeys(prefixes))
-
-
-def store_of(url: str) -> icechunk.IcechunkStore:
-    return opened(url).readonly_session("main").store
 
 
 class TestIcechunk(WriterSuite):
@@ -59,28 +45,7 @@ class TestIcechunk(WriterSuite):
     def contents(self, folder: Path) -> Mapping[str, Any]:
         """Metadata and references of each array; chunks in the repository by their bytes, since their names differ."""
         (path,) = folder.iterdir()
-        return dict(_contents(IcechunkParser().parse(open_file_or_folder(path)), ""))
-
-
-def _contents(group: ManifestGroup, path: str) -> Iterator[tuple[str, Any]]:
-    yield f"{path}/", group.attributes
-    for name, array in group.arrays.items():
-        manifest = array.manifest
-        chunks: list[Any] = []
-        columns = (manifest.location_ids, manifest.offsets, manifest.lengths)
-        for number, (place, offset, length) in enumerate(zip(*(c.ravel().tolist() for c in columns), strict=True)):
-            if place == MISSING:
-                chunks.append(None)
-            elif place == INLINED:
-                chunks.append(manifest.inlined[number])
-            elif "/chunks/" in manifest.locations[place]:
-                with open(manifest.locations[place].removeprefix("file://"), "rb") as file:
-                    chunks.append(file.read())
-            else:
-                chunks.append((manifest.locations[place], offset, length))
-        yield f"{path}/{name}", (to_v3(array.metadata), chunks)
-    for name, member in group.groups.items():
-        yield from _contents(member, f"{path}/{name}")
+        return contents(path)
 
 
 def test_commits_are_planned_and_readers_see_them_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
