@@ -8,6 +8,7 @@ from typing import Any
 
 import icechunk
 
+from tests.icechunk_stores import access_to
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.zarr_v3 import to_v3
@@ -18,7 +19,7 @@ from vz_beam.storage.folder_source import open_file_or_folder
 def opened(url: str | Path) -> icechunk.Repository:
     storage = icechunk.local_filesystem_storage(str(url))
     prefixes = icechunk.Repository.open(storage).config.virtual_chunk_containers or {}
-    return icechunk.Repository.open(storage, authorize_virtual_chunk_access=dict.fromkeys(prefixes))
+    return icechunk.Repository.open(storage, authorize_virtual_chunk_access=access_to(prefixes))
 
 
 def store_of(url: str | Path) -> icechunk.IcechunkStore:

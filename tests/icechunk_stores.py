@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,18 @@ def new_repository(folder: Path | None, storage: icechunk.Storage | None = None)
         prefix = f"file://{folder}/"
         container = icechunk.VirtualChunkContainer(prefix, icechunk.local_filesystem_store(str(folder)))
         config.set_virtual_chunk_container(container)
-        # 1.x knows no access to local files but None, of which 2.x says that it will go
-        local = getattr(icechunk.credentials, "LocalFileSystemAccess", None)
-        access = icechunk.containers_credentials({prefix: None}) if local is None else {prefix: local}
+        access = access_to([prefix])
     return icechunk.Repository.create(
         storage or icechunk.in_memory_storage(), config, authorize_virtual_chunk_access=access
     )
+
+
+def access_to(prefixes: Iterable[str]) -> Any:
+    """What opens containers of local files. 1.x knows nothing but None, of which 2.x says that it will go."""
+    local = getattr(icechunk.credentials, "LocalFileSystemAccess", None)
+    if local is None:
+        return icechunk.containers_credentials(dict.fromkeys(prefixes))
+    return dict.fromkeys(prefixes, local)
 
 
 def write(repository: icechunk.Repository, data: xr.Dataset | xr.DataTree, **choices: Any) -> None:

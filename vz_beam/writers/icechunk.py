@@ -37,6 +37,7 @@ from vz_beam.writers.icechunk_references import write_chunks, write_references
 from vz_beam.writers.icechunk_repository import (
     BUILDING,
     MAIN,
+    access_text,
     add_containers,
     create_repository,
     is_published,
@@ -220,11 +221,8 @@ def _grow(store: Any, layout: Layout, nodes: NewNodes) -> None:
 
 def _notes(repository: Any) -> tuple[str, ...]:
     """What readers must know: Icechunk reads from no container that they do not name."""
-    prefixes = sorted(repository.config.virtual_chunk_containers or ())
-    if not prefixes:
-        return ()
-    named = ", ".join(f"{prefix!r}: None" for prefix in prefixes)
-    return (f"open it with icechunk.Repository.open(storage, authorize_virtual_chunk_access={{{named}}})",)
+    text = access_text(repository)
+    return (f"open it with icechunk.Repository.open(storage, {text})",) if text else ()
 
 
 def _checksum(identity: Identity) -> Checksum:

@@ -163,6 +163,16 @@ def add_containers(
     return sorted({next((p for p in (*known, *new) if prefix.startswith(p)), prefix) for prefix in needed})
 
 
+def access_text(repository: Any) -> str:
+    """What a reader says to Icechunk of the containers of a repository, as Python; empty where there are none."""
+    credentials = icechunk_module().credentials
+    words = []
+    for prefix in sorted(repository.config.virtual_chunk_containers or ()):
+        name = {"file": "LocalFileSystemAccess", "http": "HttpAccess", "https": "HttpAccess"}.get(scheme_of(prefix), "")
+        words.append(f"{prefix!r}: {f'icechunk.credentials.{name}' if hasattr(credentials, name) else None}")
+    return f"authorize_virtual_chunk_access={{{', '.join(words)}}}" if words else ""
+
+
 class told:
     """Turns errors of Icechunk into ours, with the URL of the repository."""
 

@@ -14,6 +14,7 @@ import xarray as xr
 import zarr
 
 import vz_beam
+from tests.icechunk_stores import access_to
 from vz_beam.errors import FormatError, InputError, UnsupportedError, VzBeamError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.icechunk import IcechunkParser
@@ -73,7 +74,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, icechunk
     root["g/virtual"].resize((6, 40))
     session.commit("second")
     repo.create_branch("side", first)
-    authorized: Any = {f"{data.as_uri()}/": None}
+    authorized = access_to([f"{data.as_uri()}/"])
     return folder, icechunk.Repository.open(repo.storage, authorize_virtual_chunk_access=authorized), first
 
 
