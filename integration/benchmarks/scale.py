@@ -1,6 +1,7 @@
 """How time and memory grow with the number of references: planned, placed and written, from inputs without files.
 
     python integration/benchmarks/scale.py FOLDER [--references 1e6 1e7 1e8] [--workers 2] [--plan-inputs 1e6]
+        [--suffix icechunk]
 
 Every size runs in a process of its own, through the pipeline that ``build`` runs, into a store of Kerchunk Parquet in
 FOLDER, of which references are read back and compared. Memory is the peak of the driver and of each worker process.
@@ -27,7 +28,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import xarray as xr
 
-from vz_beam import CombineManifests, WriteReferences
+from vz_beam import CombineManifests, WriteReferences, open_virtual_dataset
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import schema_of
@@ -109,7 +110,7 @@ def main() -> int:
     """Exit code 1 where a target is missed, or a reference that was read back is not what was made."""
     arguments = _arguments()
     if arguments.run:
-        print(json.dumps(asdict(_run(arguments.folder, arguments.run, arguments.workers))))
+        print(json.dumps(asdict(_run(arguments.folder, arguments.run, arguments.workers, arguments.suffix))))
         return 0
     if arguments.plan:
         return _plan(arguments.plan)
@@ -122,7 +123,10 @@ def main() -> int:
     for references in arguments.references:
         command = [sys.executable, __file__, str(arguments.folder), "--run", str(references)]
         done = subprocess.run(
-            [*command, "--workers", str(arguments.workers)], check=True, stdout=subprocess.PIPE, text=True
+            [*command, "--workers", str(arguments.workers), "--suffix", arguments.suffix],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         run = Measured(**json.loads(done.stdout.splitlines()[-1]))
         runs.append(run)
@@ -154,9 +158,9 @@ def _check(is_well: bool, text: str) -> int:
     return 0 if is_well else 1
 
 
-def _run(folder: Path, references: int, workers: int) -> Measured:
+def _run(folder: Path, references: int, workers: int, suffix: str) -> Measured:
     count = references // PER_INPUT
-    store = folder / f"scale_{references}.parquet"
+    store = folder / f"scale_{references}.{suffix}"
     shutil.rmtree(store, ignore_errors=True)
     pairs = [(Index((Position("time", "concat", number, count),)), url_of(number)) for number in range(count)]
 
@@ -171,7 +175,10 @@ def _run(folder: Path, references: int, workers: int) -> Measured:
         summary = run_pipeline(wired, pairs, workers=workers, worker_command=command, progress=False)
         seconds = time.perf_counter() - began
     assert summary.references == references + summary.inlined, summary
-    _compare(store, count)
+    if suffix == "parquet":
+        _compare(store, count)
+    else:
+        _compare_parsed(store, count)
     nbytes = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     shutil.rmtree(store)
     return Measured(references, seconds, memory.own(), memory.of_workers(), nbytes)
@@ -189,6 +196,21 @@ def _compare(store: Path, inputs: int) -> None:
         assert set(table["path"].to_pylist()) == {url_of(number)}, (number, variable)
         assert table["offset"].to_pylist() == offsets.tolist()
         assert table["size"].to_pylist() == lengths.tolist()
+
+
+def _compare_parsed(store: Path, inputs: int) -> None:
+    """The same by our own parser, of any store."""
+    rng = np.random.default_rng(0)
+    step = int(np.prod(CHUNKS))
+    found = open_virtual_dataset(store)
+    for _ in range(SAMPLES // 100):
+        variable, number = int(rng.integers(len(VARIABLES))), int(rng.integers(inputs))
+        offsets, lengths = (column.ravel() for column in columns_of(number, variable))
+        manifest = found[VARIABLES[variable]].data.manifest
+        rows = slice(number * step, (number + 1) * step)
+        assert {manifest.locations[place] for place in manifest.location_ids.ravel()[rows].tolist()} == {url_of(number)}
+        assert manifest.offsets.ravel()[rows].tolist() == offsets.tolist()
+        assert manifest.lengths.ravel()[rows].tolist() == lengths.tolist()
 
 
 def _plan(inputs: int) -> int:
@@ -276,6 +298,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where stores are written, and removed again")
     parser.add_argument("--references", type=_number, nargs="+", default=[10**6, 10**7, 10**8])
+    parser.add_argument("--suffix", choices=["parquet", "icechunk"], default="parquet", help="of the stores")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--plan-inputs", type=_number, default=10**6, help="0 leaves this part out")
     parser.add_argument("--run", type=_number, default=0, help=argparse.SUPPRESS)

@@ -51,8 +51,8 @@ from vz_beam.writers.staging import Staging, open_staging
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
 from vz_beam.writers.writer import AppendSides, WriteTarget, no_store, store_exists
 
-COMMIT_REFERENCES = 2_000_000
-"""References of one commit, which icechunk holds in memory; it asks for fewer than 50,000,000."""
+COMMIT_REFERENCES = 1_000_000
+"""References of one commit, which icechunk holds in memory at 0.5 KiB each; it asks for fewer than 50,000,000."""
 _INPUTS = "vz_beam/inputs"
 _RUN, _TABLE = "vz_beam_run", "vz_beam_inputs"
 """Of a commit's metadata: the run that made it, and where in the repository the table of inputs is."""
