@@ -38,6 +38,7 @@ _HOMES = {
     "ZippedZarrParser": "parsers.zipped_zarr",
     "OpenWithVirtualizarr": "transforms",
     "StoreSummary": "writers.store_summary",
+    "VerifyReferences": "transforms",
     "WriteReferences": "transforms",
     "build": "transforms",
     "from_virtualizarr": "datasets",
@@ -50,6 +51,7 @@ _HOMES = {
     "plan_build": "transforms",
     "pattern_from_glob": "storage.glob_pattern",
     "to_virtualizarr": "datasets",
+    "verify_store": "datasets",
 }
 """The folder or module of each public name."""
 
@@ -76,6 +78,7 @@ __all__ = [
     "OpenWithVirtualizarr",
     "StoreSummary",
     "TIFFParser",
+    "VerifyReferences",
     "WriteReferences",
     "ZarrParser",
     "ZippedZarrParser",
@@ -90,6 +93,7 @@ __all__ = [
     "pattern_from_glob",
     "plan_build",
     "to_virtualizarr",
+    "verify_store",
 ]
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr__
@@ -100,6 +104,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
         open_virtual_mfdataset,
         open_virtual_mfdatatree,
         to_virtualizarr,
+        verify_store,
     )
     from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
     from vz_beam.parsers.dmrpp import DMRPPParser
@@ -120,6 +125,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.transforms import (
         CombineManifests,
         OpenWithVirtualizarr,
+        VerifyReferences,
         WriteReferences,
         build,
         local_runner,

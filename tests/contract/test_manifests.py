@@ -13,6 +13,7 @@ from zarr.core.group import GroupMetadata
 from vz_beam.datasets.accessor import register_accessors
 from vz_beam.manifests import ChunkEntry, ChunkManifest, ManifestArray, ManifestGroup
 from vz_beam.manifests.utils import copy_and_replace_metadata, create_v3_array_metadata
+from vz_beam.manifests.zarr_v3 import to_v3
 
 ENTRY: dict[str, Any] = {"path": "s3://b/f.nc", "offset": 100, "length": 24}
 
@@ -163,7 +164,7 @@ def test_metadata_has_what_is_read_of_zarrs() -> None:
         {"fill_value": 3},
         {"fill_value": float("nan")},
         {"dimension_names": ["x"]},
-        {"attributes": {"_FillValue": 3.0, "valid_range": [0, 1]}},
+        {"fill_value": 3.0, "attributes": {"_FillValue": 3.0, "valid_range": [0, 1]}},
         {"codecs": [{"name": "numcodecs.zlib", "configuration": {"level": 1}}]},
         {"data_type": np.dtype(">f8")},
         {"data_type": np.dtype("M8[ns]")},
@@ -178,6 +179,13 @@ def test_metadata_equals_zarrs_where_both_write_the_same_document(more: Any, the
     assert ours != their_metadata(**{**given, "shape": (6,)})
     assert ManifestArray(theirs, {"0": ENTRY, "1": ENTRY}).metadata == theirs
     assert ours != "metadata"
+
+
+def test_missing_chunks_read_as_missing_where_nobody_says_what_they_are(their_metadata: Any) -> None:
+    given: dict[str, Any] = {"shape": (4,), "data_type": np.dtype("f4"), "chunk_shape": (2,)}
+    given["attributes"] = {"_FillValue": 3.0}
+    ours, theirs = create_v3_array_metadata(**given), their_metadata(**given)
+    assert (to_v3(ours)["fill_value"], theirs.to_dict()["fill_value"]) == (3.0, 0.0)
 
 
 def test_metadata_is_copied_with_changes() -> None:

@@ -23,6 +23,11 @@ What follows -- goes to Beam: vz-beam build 'data/*.nc' store.parquet --concat-d
 APPEND_EPILOG = """\
 Files that the store has already are passed over; those among them that have changed are an error.
 """
+VERIFY_EPILOG = """\
+Chunks are read through the store by fsspec, or icechunk, and zarr, and from their files by the libraries of their
+formats (h5py, netCDF4, tifffile, astropy, ecCodes, pyhdf). Inputs that have changed or vanished since are named. The
+exit code is 1 where anything differs.
+"""
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -47,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_build(commands)
     _add_append(commands)
+    _add_verify(commands)
     _add_inspect(commands)
     _add_demo(commands)
     return parser
@@ -150,6 +156,16 @@ def _add_inspect(commands: Any) -> None:
     parser.add_argument("--group", metavar="PATH", help="only this group")
     parser.add_argument("--json", action="store_true", help="as JSON")
     _add_storage_options(parser, "--storage-option", "storage_options", "of the file's storage")
+
+
+def _add_verify(commands: Any) -> None:
+    parser = _add_command(commands, "verify", "compare a store with the files that it points at", VERIFY_EPILOG)
+    parser.add_argument("store", metavar="STORE", help="path or URL of the store")
+    parser.add_argument("--sample", type=_count, default=200, metavar="N", help="chunks to compare (default: 200)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which chunks (default: 0)")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    _add_storage_options(parser, "--storage-option", "source_storage_options", "of the files' storage")
+    _add_storage_options(parser, "--target-storage-option", "storage_options", "of the store's storage")
 
 
 def _add_demo(commands: Any) -> None:

@@ -14,7 +14,7 @@ from vz_beam.errors import InputError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.metadata import ArrayMetadata
-from vz_beam.parsers.parser import SkippingParser, find_parser
+from vz_beam.parsers.parser import find_parser, skipping
 from vz_beam.storage.byte_source import ByteSource, open_source
 
 
@@ -27,7 +27,7 @@ def describe_file(url: str, group: str | None = None, storage_options: Mapping[s
     source = open_source(url, storage_options)
     try:
         parser = find_parser(source)
-        root = (parser.skipping() if isinstance(parser, SkippingParser) else parser).parse(source)
+        root = skipping(parser).parse(source)
         prefix = (group or "").strip("/")
         found = [(path, node) for path, node in root.walk() if _is_below(path, prefix)]
         if not found:

@@ -20,7 +20,7 @@ GRIB_ID = "vz_beam.grib"
 """The codec's name in Zarr v2 and v3."""
 NO_VALUE = 9.969209968386869e36
 """Stands for points without a value while ecCodes decodes: no packing gives exactly this number."""
-_LOCK = threading.RLock()
+ECCODES_LOCK = threading.RLock()
 """ecCodes is not built for threads everywhere."""
 
 
@@ -44,11 +44,11 @@ class Message:
         self._data = data
 
     def __enter__(self) -> Message:
-        _LOCK.acquire()
+        ECCODES_LOCK.acquire()
         try:
             self._handle = self._library.codes_new_from_message(self._data)
         except Exception as error:
-            _LOCK.release()
+            ECCODES_LOCK.release()
             raise FormatError(f"ecCodes knows no message in {len(self._data):,} bytes: {error}") from error
         return self
 
@@ -56,7 +56,7 @@ class Message:
         try:
             self._library.codes_release(self._handle)
         finally:
-            _LOCK.release()
+            ECCODES_LOCK.release()
 
     def get(self, key: str, kind: Any = None) -> Any:
         """The value of a key; ``None`` where the message has none."""

@@ -3,6 +3,7 @@
 from vz_beam.datasets.accessor import VirtualDatasetAccessor
 from vz_beam.datasets.opening import open_virtual_dataset, open_virtual_datatree
 from vz_beam.datasets.opening_many import open_virtual_mfdataset, open_virtual_mfdatatree
+from vz_beam.datasets.verification import verify_store
 from vz_beam.datasets.virtualizarr import from_virtualizarr, to_virtualizarr
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "open_virtual_mfdataset",
     "open_virtual_mfdatatree",
     "to_virtualizarr",
+    "verify_store",
 ]

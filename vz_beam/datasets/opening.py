@@ -16,7 +16,7 @@ from vz_beam.datasets.virtual_variables import virtual_dataset
 from vz_beam.datasets.virtualizarr import group_from_virtualizarr
 from vz_beam.errors import InputError, InputTypeError, UnsupportedError
 from vz_beam.manifests.group import ManifestGroup
-from vz_beam.parsers.parser import SkippingParser, find_parser
+from vz_beam.parsers.parser import find_parser, skipping
 from vz_beam.parsers.refusal import unsupported_variables
 from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource
@@ -298,9 +298,8 @@ def check_choice(word: str, value: str, choices: Sequence[str]) -> None:
 
 
 def _parse(parser: Any, source: ByteSource, registry: Any, storage_options: StorageOptions | None) -> ManifestGroup:
-    if isinstance(parser, SkippingParser):
-        # what matters is known here: variables that are dropped, or of other groups, are nobody's problem
-        parser = parser.skipping()
+    # what matters is known here: variables that are dropped, or of other groups, are nobody's problem
+    parser = skipping(parser)
     if hasattr(parser, "parse"):
         group = parser.parse(source)
     elif isinstance(parser, Callable):  # type: ignore[arg-type]  # a parser of VirtualiZarr's calling convention

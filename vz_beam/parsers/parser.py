@@ -61,6 +61,11 @@ class SkippingParser(Parser, Protocol):
         ...
 
 
+def skipping(parser: Parser) -> Parser:
+    """The parser as one that leaves out what references cannot express, where it can do so."""
+    return parser.skipping() if isinstance(parser, SkippingParser) else parser
+
+
 class CallableParser:
     """Gives a parser the call that VirtualiZarr's parsers have."""
 

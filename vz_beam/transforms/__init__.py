@@ -13,6 +13,7 @@ _HOMES = {
     "Combined": "combining",
     "OpenWithVirtualizarr": "opening",
     "Opened": "opening",
+    "VerifyReferences": "verifying",
     "WriteReferences": "writing",
     "build": "building",
     "local_runner": "runners",
@@ -25,6 +26,7 @@ __all__ = [
     "Combined",
     "OpenWithVirtualizarr",
     "Opened",
+    "VerifyReferences",
     "WriteReferences",
     "build",
     "local_runner",
@@ -36,6 +38,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
     from vz_beam.transforms.combining import Combined, CombineManifests
     from vz_beam.transforms.opening import Opened, OpenWithVirtualizarr
     from vz_beam.transforms.runners import local_runner
+    from vz_beam.transforms.verifying import VerifyReferences
     from vz_beam.transforms.writing import WriteReferences
 
 

@@ -47,6 +47,8 @@ _GS_WORDS = {
 }
 _AZ_ACCOUNT = "AZURE_STORAGE_ACCOUNT_NAME"
 _AZ_WORDS = {"account_name": "account", "account_key": "access_key", "sas_token": "sas_token", "sas_key": "sas_token"}
+_ACCESS = {"file": "LocalFileSystemAccess", "http": "HttpAccess", "https": "HttpAccess"}
+"""What icechunk 2 calls the access to a container that needs no credentials; 1.x says ``None``."""
 _CREDENTIALS = (
     "access_key_id", "service_account_file", "service_account_key", "application_credentials", "bearer_token",
     "access_key", "sas_token", "anonymous",
@@ -163,12 +165,30 @@ def add_containers(
     return sorted({next((p for p in (*known, *new) if prefix.startswith(p)), prefix) for prefix in needed})
 
 
+def container_access(repository: Any, source_options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What opens the containers of a repository, with the options of the files' stores, in the words of obstore."""
+    icechunk = icechunk_module()
+    access: dict[str, Any] = {}
+    for prefix in repository.config.virtual_chunk_containers or ():
+        scheme = scheme_of(prefix)
+        kind = getattr(icechunk.credentials, _ACCESS.get(scheme, ""), None)
+        access[prefix] = kind
+        if scheme == "s3":
+            words = _s3_words(scheme, source_options)
+            names = ("access_key_id", "secret_access_key", "session_token", "anonymous", "from_env")
+            access[prefix] = icechunk.s3_credentials(**{name: words[name] for name in names if name in words})
+        elif scheme in ("gs", "gcs"):
+            words = _words(scheme, source_options, _GS_WORDS, "base_url")
+            access[prefix] = icechunk.gcs_credentials(**{name: words[name] for name in words if name != "config"})
+    return icechunk.containers_credentials(access)  # type: ignore[no-any-return]
+
+
 def access_text(repository: Any) -> str:
     """What a reader says to Icechunk of the containers of a repository, as Python; empty where there are none."""
     credentials = icechunk_module().credentials
     words = []
     for prefix in sorted(repository.config.virtual_chunk_containers or ()):
-        name = {"file": "LocalFileSystemAccess", "http": "HttpAccess", "https": "HttpAccess"}.get(scheme_of(prefix), "")
+        name = _ACCESS.get(scheme_of(prefix), "")
         words.append(f"{prefix!r}: {f'icechunk.credentials.{name}' if hasattr(credentials, name) else None}")
     return f"authorize_virtual_chunk_access={{{', '.join(words)}}}" if words else ""
 
