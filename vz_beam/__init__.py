@@ -41,6 +41,7 @@ _HOMES = {
     "VerifyReferences": "transforms",
     "WriteReferences": "transforms",
     "build": "transforms",
+    "convert_store": "datasets",
     "from_virtualizarr": "datasets",
     "local_runner": "transforms",
     "open_virtual_dataset": "datasets",
@@ -83,6 +84,7 @@ __all__ = [
     "ZarrParser",
     "ZippedZarrParser",
     "build",
+    "convert_store",
     "from_virtualizarr",
     "local_runner",
     "open_virtual_dataset",
@@ -98,6 +100,7 @@ __all__ = [
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr__
     from vz_beam.datasets import (
+        convert_store,
         from_virtualizarr,
         open_virtual_dataset,
         open_virtual_datatree,

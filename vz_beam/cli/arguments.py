@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_build(commands)
     _add_append(commands)
+    _add_convert(commands)
     _add_verify(commands)
     _add_inspect(commands)
     _add_demo(commands)
@@ -156,6 +157,16 @@ def _add_inspect(commands: Any) -> None:
     parser.add_argument("--group", metavar="PATH", help="only this group")
     parser.add_argument("--json", action="store_true", help="as JSON")
     _add_storage_options(parser, "--storage-option", "storage_options", "of the file's storage")
+
+
+def _add_convert(commands: Any) -> None:
+    parser = _add_command(commands, "convert", "write a store, or one file, as a store of another format")
+    parser.add_argument("source", metavar="SOURCE", help="path or URL of a store or file")
+    parser.add_argument("store", metavar="STORE", help="path or URL of the new store, whose suffix says its format")
+    parser.add_argument("--mode", choices=("create", "overwrite"), default="create", help="default: create")
+    parser.add_argument("--chunks-per-shard", type=_count, metavar="N", help="references in one object of the store")
+    _add_storage_options(parser, "--storage-option", "source_storage_options", "of the source's storage")
+    _add_storage_options(parser, "--target-storage-option", "target_storage_options", "of the store's storage")
 
 
 def _add_verify(commands: Any) -> None:

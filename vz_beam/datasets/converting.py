@@ -1,0 +1,101 @@
+"""A store of references, or one file, as a store of another format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vz_beam.combine.choices import CHUNKS_PER_SHARD
+from vz_beam.combine.fragment import Fragment, ShardKey, fragment_of, split_by_shard
+from vz_beam.combine.layout import ArrayLayout, Layout
+from vz_beam.combine.schema import join_path
+from vz_beam.errors import InputError
+from vz_beam.manifests.group import ManifestGroup
+from vz_beam.manifests.metadata import Attributes
+from vz_beam.parsers.parser import find_parser
+from vz_beam.storage.byte_source import ByteSource
+from vz_beam.storage.folder_source import open_file_or_folder
+from vz_beam.storage.identity import Identity
+from vz_beam.storage.urls import canonical_url
+from vz_beam.writers.store_summary import StoreSummary
+from vz_beam.writers.writer import WriteTarget, find_writer, write_store
+
+
+def convert_store(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    mode: str = "create",
+    chunks_per_shard: int = CHUNKS_PER_SHARD,
+    storage_options: Mapping[str, Any] | None = None,
+    target_storage_options: Mapping[str, Any] | None = None,
+) -> StoreSummary:
+    """Write the references of a store, or of one file, into a store of another format; no data is read.
+
+    What the store knows of its inputs goes along. All references are in memory meanwhile, at 20 bytes each.
+
+    Args:
+        source: path or URL of a store that a parser knows, or of a file.
+        target: path or URL of the new store.
+        format: of the new store; ``None`` takes it from the suffix.
+        mode: ``"create"`` or ``"overwrite"``.
+        chunks_per_shard: chunks in one object of the new store, where it has such.
+        storage_options: for the source.
+        target_storage_options: for the target; ``None`` takes those of the source.
+
+    Raises:
+        InputError: a target that no writer knows, or that is the source.
+        StoreExistsError: a target that is there, with ``mode="create"``.
+        UnsupportedError: arrays that the other format cannot express.
+    """
+    if mode == "append":
+        raise InputError("a conversion makes a whole store: mode is 'create' or 'overwrite'")
+    origin, place = canonical_url(source).rstrip("/"), canonical_url(target).rstrip("/")
+    if origin == place:
+        raise InputError(f"{origin} cannot be converted into itself: name another place")
+    writer = find_writer(place, format)
+    options = storage_options if target_storage_options is None else target_storage_options
+    opened = open_file_or_folder(origin, storage_options)
+    try:
+        parser = find_parser(opened)
+        group = parser.parse(opened)
+        inputs = _inputs(origin, parser.name, opened, storage_options)
+    finally:
+        opened.close()
+    layout, shards = layout_and_shards(group, chunks_per_shard, len(inputs))
+    return write_store(writer, place, layout, shards, mode=mode, storage_options=options, inputs=inputs)
+
+
+def layout_and_shards(
+    group: ManifestGroup, chunks_per_shard: int, inputs: int
+) -> tuple[Layout, dict[ShardKey, Fragment]]:
+    """What a writer needs of a group, all of its chunks being references."""
+    arrays: dict[str, ArrayLayout] = {}
+    shards: dict[ShardKey, Fragment] = {}
+    groups: dict[str, Attributes] = {}
+    for path, member in _groups("", group):
+        groups[path] = member.attributes
+        for name, array in member.arrays.items():
+            whole = join_path(path, name)
+            arrays[whole] = ArrayLayout(array.metadata)
+            grid_shape = array.metadata.chunk_grid.grid_shape
+            fragment = fragment_of(array.manifest, grid_shape, (0,) * len(grid_shape))
+            shards |= split_by_shard(whole, fragment, chunks_per_shard)
+    return Layout(arrays, groups, chunks_per_shard=chunks_per_shard, inputs=inputs), shards
+
+
+def _groups(path: str, group: ManifestGroup) -> Iterator[tuple[str, ManifestGroup]]:
+    yield path, group
+    for name, member in group.groups.items():
+        yield from _groups(join_path(path, name), member)
+
+
+def _inputs(url: str, format: str, source: ByteSource, options: Mapping[str, Any] | None) -> list[Identity]:
+    """What a store says of its inputs; of a file, that it is the one."""
+    try:
+        writer = find_writer(url, format)
+    except InputError:
+        return [source.identity()]
+    return writer.inputs(WriteTarget(url), options)
