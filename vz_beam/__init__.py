@@ -50,6 +50,7 @@ _HOMES = {
     "open_virtual_mfdatatree": "datasets",
     "pattern_from_file_sequence": "patterns",
     "plan_build": "transforms",
+    "watch": "transforms",
     "pattern_from_glob": "storage.glob_pattern",
     "to_virtualizarr": "datasets",
     "verify_store": "datasets",
@@ -96,6 +97,7 @@ __all__ = [
     "plan_build",
     "to_virtualizarr",
     "verify_store",
+    "watch",
 ]
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr__
@@ -133,6 +135,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
         build,
         local_runner,
         plan_build,
+        watch,
     )
     from vz_beam.writers.store_summary import StoreSummary
 

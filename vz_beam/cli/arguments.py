@@ -23,6 +23,11 @@ What follows -- goes to Beam: vz-beam build 'data/*.nc' store.parquet --concat-d
 APPEND_EPILOG = """\
 Files that the store has already are passed over; those among them that have changed are an error.
 """
+WATCH_EPILOG = """\
+Each round is one commit, which readers see whole or not at all. A watch that was stopped or killed goes on where it
+was. A file that fails is tried again in later rounds, and holds up no other; failures.jsonl beside the store names it
+in the end.
+"""
 VERIFY_EPILOG = """\
 Chunks are read through the store by fsspec, or icechunk, and zarr, and from their files by the libraries of their
 formats (h5py, netCDF4, tifffile, astropy, ecCodes, pyhdf). Inputs that have changed or vanished since are named. The
@@ -31,9 +36,9 @@ exit code is 1 where anything differs.
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """The parsed command line; what follows ``--`` of ``build`` and ``append`` is its ``beam_options``."""
+    """The parsed command line; what follows ``--`` of ``build``, ``append`` and ``watch`` is its ``beam_options``."""
     own, beam_options = list(arguments), []
-    if own[:1] in (["build"], ["append"]) and "--" in own:
+    if own[:1] in (["build"], ["append"], ["watch"]) and "--" in own:
         cut = own.index("--")
         own, beam_options = own[:cut], own[cut + 1 :]
     parsed = _parser().parse_args(own)
@@ -52,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_build(commands)
     _add_append(commands)
+    _add_watch(commands)
     _add_convert(commands)
     _add_verify(commands)
     _add_inspect(commands)
@@ -85,10 +91,22 @@ def _add_build_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name-pattern", metavar="TEXT", help="fields in the files' names, such as 'data_{time}_{variable}.nc'"
     )
-    parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes on this machine (default: 1)")
     parser.add_argument(
         "--append-dim", metavar="DIM", help="the dimension along which a store grows (default: --concat-dim)"
     )
+    _add_choices(parser)
+    parser.add_argument("--attempts", type=_count, metavar="N", help="tries of a file where the failure may pass")
+    parser.add_argument(
+        "--inputs-per-round", type=_count, metavar="N", help="publish after every N files, which bounds memory"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="open the files and print the plan; write nothing")
+    parser.add_argument("--sample", type=_count, metavar="N", help="with --dry-run: open about N files, evenly spaced")
+    parser.add_argument("--no-progress", action="store_true", help="no progress on standard error")
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    """What ``build``, ``append`` and ``watch`` have in common."""
+    parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes on this machine (default: 1)")
     parser.add_argument("--format", metavar="NAME", help="of the store (default: by its suffix)")
     parser.add_argument(
         "--errors", choices=("raise", "collect"), help="collect: go on past files that fail, and list them"
@@ -143,12 +161,26 @@ def _add_build_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gaps", choices=("raise", "warn", "keep"), help="steps that a regular coordinate leaves out")
     parser.add_argument("--chunks-per-shard", type=_count, metavar="N", help="references in one object of the store")
     parser.add_argument("--max-concurrency", type=_count, metavar="N", help="files that are opened at once, at most")
-    parser.add_argument("--attempts", type=_count, metavar="N", help="tries of a file where the failure may pass")
     _add_storage_options(parser, "--storage-option", "source_storage_options", "of the files' storage")
     _add_storage_options(parser, "--target-storage-option", "target_storage_options", "of the store's storage")
-    parser.add_argument("--dry-run", action="store_true", help="open the files and print the plan; write nothing")
-    parser.add_argument("--sample", type=_count, metavar="N", help="with --dry-run: open about N files, evenly spaced")
-    parser.add_argument("--no-progress", action="store_true", help="no progress on standard error")
+
+
+def _add_watch(commands: Any) -> None:
+    parser = _add_command(commands, "watch", "put new files to the end of a store as they come", WATCH_EPILOG)
+    parser.usage = "vz-beam watch SOURCE STORE --concat-dim DIM [options] [-- BEAM OPTIONS]"
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a glob, folder or prefix; @FILE with a URL a line; - for stdin"
+    )
+    parser.add_argument("store", metavar="STORE", help="path or URL of the store, made where it is not there")
+    parser.add_argument("--concat-dim", metavar="DIM", required=True, help="along which the files follow each other")
+    parser.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between looks (default: 10)")
+    parser.add_argument("--rounds", type=_count, metavar="N", help="end after N rounds")
+    parser.add_argument("--idle-seconds", type=float, metavar="S", help="end where nothing has been new for so long")
+    parser.add_argument("--inputs-per-round", type=_count, default=1000, metavar="N", help="at most (default: 1000)")
+    parser.add_argument(
+        "--attempts", type=_count, default=3, metavar="N", help="rounds a file is tried in (default: 3)"
+    )
+    _add_choices(parser)
 
 
 def _add_inspect(commands: Any) -> None:

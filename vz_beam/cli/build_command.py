@@ -55,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     pattern = pattern_of(files, arguments.concat_dim, arguments.name_pattern, arguments.source_storage_options)
     choices |= {"workers": arguments.workers, "runner": runner_of(options), "options": options}
     choices["progress"] = not arguments.no_progress
+    if arguments.inputs_per_round is not None and not arguments.dry_run:
+        choices["inputs_per_round"] = arguments.inputs_per_round
     if arguments.dry_run:
         plan = plan_build(pattern, store, sample=arguments.sample, **choices)
         print(in_option_words(str(plan), vars(arguments)))

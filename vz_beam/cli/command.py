@@ -23,6 +23,7 @@ INTERRUPTED = 130
 _MODULES = {
     "build": "vz_beam.cli.build_command",
     "append": "vz_beam.cli.build_command",
+    "watch": "vz_beam.cli.watch_command",
     "convert": "vz_beam.cli.convert_command",
     "verify": "vz_beam.cli.verify_command",
     "inspect": "vz_beam.cli.inspect_command",

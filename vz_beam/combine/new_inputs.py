@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -48,19 +48,73 @@ def new_inputs(
     is_new[list(known)] = False
     places = np.cumsum(is_new) - 1
     total = int(is_new.sum())
+    left = [
+        (_moved(index, dim, int(places[number]), total), url)
+        for index, url in pairs
+        if is_new[number := _number(index, dim)]
+    ]
+    still_absent = [
+        _moved(index, dim, int(places[number]), total) for index in absent if is_new[number := _number(index, dim)]
+    ]
+    return left, still_absent
 
-    def moved(index: Index) -> Index:
-        return Index(
-            tuple(
-                replace(one, number=int(places[one.number]), size=total if one.size else 0)
-                if one.dimension == dim
-                else one
-                for one in index.positions
-            )
+
+def split_in_rounds(
+    pairs: Pairs, absent: Collection[Index], append_dim: str | None, most: int
+) -> Iterator[tuple[list[tuple[Index, str]], list[Index]]]:
+    """The inputs in parts that follow each other along ``append_dim``, each numbered from 0, and the absent ones of it.
+
+    Args:
+        pairs: (index, URL) of every input.
+        absent: inputs that the pattern promises and that are known not to be there.
+        append_dim: along which the store grows; ``None`` is the one concatenated dimension.
+        most: inputs of one part, but those of one place stay together.
+
+    Raises:
+        InputError: several dimensions, and none is named.
+    """
+    dims = {dim for index, _ in pairs for dim in index.concat_dims}
+    if append_dim is None and len(dims) > 1:
+        raise InputError(f"rounds follow each other along one dimension of {sorted(dims)}. Way out: append_dim=...")
+    dim = append_dim if append_dim is not None else next(iter(dims), None)
+    places: dict[int, tuple[list[tuple[Index, str]], list[Index]]] = {}
+    for index, url in pairs:
+        places.setdefault(_number(index, dim), ([], []))[0].append((index, url))
+    for index in absent:
+        places.setdefault(_number(index, dim), ([], []))[1].append(index)
+    part: list[int] = []
+    count = 0
+    for number in sorted(places):
+        if part and count + len(places[number][0]) > most:
+            yield _numbered(places, part, dim)
+            part, count = [], 0
+        part.append(number)
+        count += len(places[number][0])
+    if part:
+        yield _numbered(places, part, dim)
+
+
+def _numbered(
+    places: Mapping[int, tuple[list[tuple[Index, str]], list[Index]]], numbers: Sequence[int], dim: str | None
+) -> tuple[list[tuple[Index, str]], list[Index]]:
+    total = len(numbers)
+    pairs = [
+        (_moved(index, dim, place, total), url)
+        for place, number in enumerate(numbers)
+        for index, url in places[number][0]
+    ]
+    absent = [_moved(index, dim, place, total) for place, number in enumerate(numbers) for index in places[number][1]]
+    return pairs, absent
+
+
+def _moved(index: Index, dim: str | None, number: int, total: int) -> Index:
+    """The index with another number along the dimension, of ``total``."""
+    return Index(
+        tuple(
+            replace(one, number=number, size=total if one.size else 0) if one.dimension == dim else one
+            for one in index.positions
         )
-
-    left = [(moved(index), url) for index, url in pairs if is_new[_number(index, dim)]]
-    return left, [moved(index) for index in absent if is_new[_number(index, dim)]]
+    )
 
 
 def _number(index: Index, dim: str | None) -> int:

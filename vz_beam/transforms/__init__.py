@@ -18,6 +18,7 @@ _HOMES = {
     "build": "building",
     "local_runner": "runners",
     "plan_build": "building",
+    "watch": "building",
 }
 """The module of each public name."""
 
@@ -31,10 +32,11 @@ __all__ = [
     "build",
     "local_runner",
     "plan_build",
+    "watch",
 ]
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr__
-    from vz_beam.transforms.building import build, plan_build
+    from vz_beam.transforms.building import build, plan_build, watch
     from vz_beam.transforms.combining import Combined, CombineManifests
     from vz_beam.transforms.opening import Opened, OpenWithVirtualizarr
     from vz_beam.transforms.runners import local_runner

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from vz_beam.combine.build_plan import BuildPlan
+    from vz_beam.transforms.watching import Round
     from vz_beam.writers.store_summary import StoreSummary
 
 
@@ -39,6 +40,7 @@ def build(
     runner: Any = None,
     options: PipelineOptions | Mapping[str, Any] | None = None,
     progress: bool = True,
+    inputs_per_round: int | None = None,
     **choices: Any,
 ) -> StoreSummary:
     """Builds one store of references.
@@ -51,6 +53,8 @@ def build(
         runner: a Beam runner to use instead.
         options: Beam's pipeline options.
         progress: whether to show progress on standard error.
+        inputs_per_round: build in rounds of that many inputs, each published before the next begins: memory is that of
+            one round, and a run that was killed goes on with ``mode="append"``. Readers see the store grow.
         **choices: those of the three transforms; ``storage_options`` is ``source_storage_options`` and
             ``target_storage_options`` here, and where only one is given as ``storage_options`` it is both.
 
@@ -75,6 +79,7 @@ def build(
             options=options,
             progress=progress,
             choices=choices,
+            inputs_per_round=inputs_per_round,
         )
 
 
@@ -122,6 +127,63 @@ def plan_build(
             progress=progress,
             choices=choices,
         )
+
+
+def watch(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    concat_dim: str,
+    every: float = 10.0,
+    rounds: int | None = None,
+    idle_seconds: float | None = None,
+    inputs_per_round: int = 1000,
+    attempts: int = 3,
+    workers: int = 1,
+    runner: Any = None,
+    options: PipelineOptions | Mapping[str, Any] | None = None,
+    **choices: Any,
+) -> Iterator[Round]:
+    """Looks at a source again and again, and puts what is new in it to the end of a store, one commit a round.
+
+    A store that is not there is created. Inputs follow each other in natural order of their names. What is in the
+    store already is passed over, so that a watch that was stopped or killed goes on where it was; readers see a round
+    whole or not at all. An input that fails is tried again in later rounds, holds up no other, and is listed in
+    ``failures.jsonl`` beside the store in the end; so is one that comes too late for its place.
+
+    Args:
+        source: a glob, folder or prefix on any protocol; ``"@FILE"`` for a text file of URLs, one a line, that grows;
+            ``"-"`` for standard input.
+        target: as of :func:`build`.
+        concat_dim: the dimension along which inputs follow each other.
+        every: seconds from one look at the source to the next.
+        rounds: how many there are at most; ``None`` is for ever.
+        idle_seconds: ends where nothing has been new for so long; ``None`` waits for ever.
+        inputs_per_round: at most.
+        attempts: rounds in which an input is tried.
+        workers: as of :func:`build`.
+        runner: as of :func:`build`.
+        options: as of :func:`build`.
+        **choices: those of :func:`build`, but for ``mode`` and ``append_dim``.
+
+    Yields:
+        What each round did.
+
+    Raises:
+        StoreError: another run writes to the same store.
+        InputError: choices that cannot work, a store that does not say what it was made of.
+    """
+    with _workers(workers, runner) as worker_command:
+        with _paused_collector():
+            from vz_beam.transforms.watching import Watch, run_watch, source_of
+
+        running = {
+            "workers": workers, "worker_command": worker_command, "runner": runner, "options": options,
+            "progress": False,
+        }  # fmt: skip
+        look = source_of(source, choices.get("source_storage_options", choices.get("storage_options")))
+        watching = Watch(look, target, concat_dim, inputs_per_round, attempts, choices, running)
+        yield from run_watch(watching, every=every, most_rounds=rounds, idle_seconds=idle_seconds)
 
 
 def _workers(count: int, runner: Any) -> AbstractContextManager[str | None]:

@@ -16,7 +16,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from vz_beam import errors
-from vz_beam.combine.new_inputs import new_inputs
+from vz_beam.combine.new_inputs import new_inputs, split_in_rounds
 from vz_beam.datasets.appending import known_inputs
 from vz_beam.errors import InputError, MismatchError, VzBeamError
 from vz_beam.patterns.file_pattern import FilePattern
@@ -28,11 +28,12 @@ from vz_beam.transforms.combining import CombineManifests
 from vz_beam.transforms.opening import OpenWithVirtualizarr
 from vz_beam.transforms.progress_bar import ProgressBar
 from vz_beam.transforms.progress_log import ProgressLog
+from vz_beam.transforms.rounds import joined_summary
 from vz_beam.transforms.runners import check_runner, local_runner
 from vz_beam.transforms.writing import WriteReferences
 from vz_beam.writers.store_summary import StoreSummary
 
-NOT_CHOICES = frozenset({"store", "progress"})
+NOT_CHOICES = frozenset({"store", "progress", "goes_on"})
 SPLIT_OPTIONS: dict[str, type[Any]] = {
     "source_storage_options": OpenWithVirtualizarr,
     "target_storage_options": WriteReferences,
@@ -51,25 +52,52 @@ def run_build(
     options: PipelineOptions | Mapping[str, Any] | None,
     progress: bool,
     choices: Mapping[str, Any],
+    inputs_per_round: int | None = None,
 ) -> StoreSummary:
     """What :func:`vz_beam.transforms.building.build` says; ``worker_command`` starts a worker process."""
+    if inputs_per_round is not None and inputs_per_round < 1:
+        raise InputError(f"inputs_per_round={inputs_per_round}: a round has one input at least")
     listing_options = choices.get("source_storage_options", choices.get("storage_options"))
     pairs = inputs_of(files_or_pattern, concat_dim, listing_options)
     opening, combining, writing = choices_by_transform(choices)
     combining = with_absent(combining, files_or_pattern)
+    append_dim = writing.pop("append_dim", None) if writing.get("mode") != "append" and inputs_per_round else None
     if writing.get("mode") == "append":
         count = len(pairs)
         pairs, combining = without_known(pairs, target, opening, combining, writing)
         if not pairs:
             return _nothing_new(target, writing, count)
 
+    running = {
+        "workers": workers, "worker_command": worker_command, "runner": runner, "options": options, "progress": progress
+    }  # fmt: skip
+    if inputs_per_round is None:
+        return run_once(pairs, target, opening, combining, writing, running)
+    absent = combining.pop("absent", ())
+    rounds: list[StoreSummary] = []
+    for part, absent_here in split_in_rounds(pairs, absent, writing.get("append_dim", append_dim), inputs_per_round):
+        if rounds:
+            writing = {**writing, "mode": "append", "goes_on": True}
+            writing.setdefault("append_dim", append_dim)
+        rounds.append(run_once(part, target, opening, {**combining, "absent": absent_here}, writing, running))
+    return joined_summary(rounds)
+
+
+def run_once(
+    pairs: Sequence[tuple[Index, str]],
+    target: str | os.PathLike[str],
+    opening: Mapping[str, Any],
+    combining: Mapping[str, Any],
+    writing: Mapping[str, Any],
+    running: Mapping[str, Any],
+) -> StoreSummary:
+    """One pipeline over inputs; the choices are those of the three transforms and of :func:`run_pipeline`."""
+
     def wired(inputs: Any, log: ProgressLog) -> Any:
         opened = inputs | OpenWithVirtualizarr(**opening, progress=log)
         return opened | CombineManifests(**combining) | WriteReferences(target, **writing)
 
-    summary: StoreSummary = run_pipeline(
-        wired, pairs, workers=workers, worker_command=worker_command, runner=runner, options=options, progress=progress
-    )
+    summary: StoreSummary = run_pipeline(wired, pairs, **running)
     return summary
 
 

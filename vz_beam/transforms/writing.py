@@ -47,6 +47,8 @@ class WriteReferences(beam.PTransform[Any, Any]):
         storage_options: for the target's store. Secrets among them are not sent to other processes.
         source_storage_options: for the inputs' stores, which are read again where chunks are rewritten; kept as those.
         registry: stores for the inputs, instead.
+        goes_on: whether what is listed beside the store of inputs that failed, or were read in part, stays there: this
+            is one round of several.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class WriteReferences(beam.PTransform[Any, Any]):
         storage_options: Mapping[str, Any] | None = None,
         source_storage_options: Mapping[str, Any] | None = None,
         registry: Any = None,
+        goes_on: bool = False,
     ) -> None:
         super().__init__()
         name = os.fspath(store)
@@ -68,7 +71,9 @@ class WriteReferences(beam.PTransform[Any, Any]):
             name = f"{os.fspath(root).rstrip('/')}/{name.lstrip('/')}"
         self._options = HeldOptions(storage_options)
         self._source_options = HeldOptions(source_storage_options, registry)
-        self.target = WriteTarget(canonical_url(name), mode, append_dim, sources=self._source_options.public)
+        self.target = WriteTarget(
+            canonical_url(name), mode, append_dim, goes_on=goes_on, sources=self._source_options.public
+        )
         self.writer = find_writer(self.target.url, format)
 
     def expand(self, combined: Combined | CombinedWithRewrites) -> PCollection[StoreSummary]:
@@ -185,5 +190,5 @@ def _commit(
         rewritten_nbytes=sum(receipt.nbytes for receipt in rewritten),
         copied_nbytes=sum(receipt.read_nbytes for receipt in rewritten),
     )
-    with_failures = record_failures(noted, failures, options.storage_options)
-    return record_skipped(with_failures, skipped, options.storage_options)
+    with_failures = record_failures(noted, failures, options.storage_options, goes_on=target.goes_on)
+    return record_skipped(with_failures, skipped, options.storage_options, goes_on=target.goes_on)

@@ -31,6 +31,8 @@ class WriteTarget:
             written to its end.
         append_dim: the dimension along which a store grows; ``None`` is that which joins what is added.
         run: tells one run from another that writes to the same place; the same in all of its workers.
+        goes_on: whether what earlier rounds have listed beside the store, inputs that failed and variables that were
+            skipped, stays there.
         sources: options of the inputs' stores that are no secrets, which some stores say to their readers.
     """
 
@@ -38,6 +40,7 @@ class WriteTarget:
     mode: str = "create"
     append_dim: str | None = None
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    goes_on: bool = False
     sources: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
