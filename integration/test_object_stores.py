@@ -20,7 +20,7 @@ from vz_beam.combine.fragment import Fragment
 from vz_beam.errors import SourceError, StoreError, StoreExistsError
 from vz_beam.writers.writer import WriteTarget, find_writer
 
-SUFFIXES = ("parquet", "json", "icechunk")
+SUFFIXES = ("parquet", "json", "icechunk", "zarr")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,9 @@ def _read(server: SeaweedServer, store: str) -> xr.Dataset:
         repository = icechunk.Repository.open(storage, authorize_virtual_chunk_access=access)
         found: xr.Dataset = xr.open_zarr(repository.readonly_session("main").store, consolidated=False).load()
         return found
+    if store.endswith(".zarr"):
+        with xr.open_dataset(store, engine="vz_beam", storage_options=server.options) as dataset:
+            return dataset.load()
     remote = {"key": KEY, "secret": SECRET, "endpoint_url": server.endpoint}
     options = {"remote_protocol": "s3", "remote_options": remote, "target_options": dict(remote)}
     with xr.open_dataset(store, engine="kerchunk", storage_options=options) as dataset:

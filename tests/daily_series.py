@@ -57,10 +57,9 @@ def read_series(files: list[str]) -> xr.Dataset:
 def assert_store_equals(store: str | Path, expected: xr.Dataset) -> None:
     """Every variable of ``expected`` reads equal from the store, through icechunk or xarray's kerchunk engine."""
     is_icechunk = str(store).endswith(".icechunk")
+    engine = "vz_beam" if str(store).endswith(".zarr") else "kerchunk"
     with (
-        xr.open_zarr(store_of(store), consolidated=False)
-        if is_icechunk
-        else xr.open_dataset(str(store), engine="kerchunk")
+        xr.open_zarr(store_of(store), consolidated=False) if is_icechunk else xr.open_dataset(str(store), engine=engine)
     ) as ours:
         assert set(ours.variables) == set(expected.variables)
         for name in expected.variables:

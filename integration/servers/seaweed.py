@@ -54,10 +54,10 @@ class SeaweedServer:
         config.write_text(json.dumps({"identities": [user]}))
         data = Path(self._folder, "data")
         data.mkdir()
-        ports = _free_ports(8)
+        ports = _free_ports(10)
         names = (
             "master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
-            "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc",
+            "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc", "s3.port.iceberg", "s3.port.lance",
         )  # fmt: skip
         self.endpoint = f"http://127.0.0.1:{ports[6]}"
         command = [

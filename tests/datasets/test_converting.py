@@ -18,7 +18,7 @@ from vz_beam.cli import main
 from vz_beam.errors import InputError, StoreExistsError
 from vz_beam.writers.writer import WriteTarget, find_writer
 
-SUFFIXES = ("parquet", "json", "icechunk")
+SUFFIXES = ("parquet", "json", "icechunk", "zarr")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from vz_beam.cli import main
 from vz_beam.datasets.verification import Verification, verify_store
 from vz_beam.errors import FormatError, IncompleteStoreError, StoreNotFoundError
 
-SUFFIXES = ("parquet", "json", "icechunk")
+SUFFIXES = ("parquet", "json", "icechunk", "zarr")
 
 
 @pytest.fixture

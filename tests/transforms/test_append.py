@@ -37,7 +37,7 @@ from vz_beam.storage.source_pool import SourcePool
 from vz_beam.transforms.runners import local_runner
 from vz_beam.writers.writer import WriteTarget, find_writer
 
-FILES = ("parquet", "json")
+FILES = ("parquet", "json", "zarr")
 """Stores whose bytes are the same however they were written."""
 SUFFIXES = (*FILES, "icechunk")
 

@@ -16,7 +16,7 @@ from tests.daily_series import assert_store_equals, read_series, write_series
 from vz_beam import ConcatDim, FilePattern
 from vz_beam.errors import InputError, StoreExistsError
 
-SUFFIXES = ("parquet", "json", "icechunk")
+SUFFIXES = ("parquet", "json", "icechunk", "zarr")
 
 
 @pytest.fixture

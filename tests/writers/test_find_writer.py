@@ -9,7 +9,6 @@ from vz_beam.writers.writer import WriteTarget, find_writer
     [
         ("store.nc", None, r"'\.nc' names no format.*kerchunk-parquet \(\.parquet \.parq\)"),
         ("store", None, "names no format"),
-        ("store.zarr", None, "Zarr with chunk manifests is not in this version"),
         ("store.json", "csv", r"'csv' is not known.*kerchunk-json \(\.json\)"),
     ],
 )

@@ -9,6 +9,9 @@ from typing import Any
 import zarr
 
 from vz_beam.errors import InputError
+from vz_beam.parsers.parser import find_parser
+from vz_beam.storage.folder_source import open_file_or_folder
+from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.storage.storage_options import object_options
 from vz_beam.storage.urls import scheme_of
 from vz_beam.writers.icechunk_repository import container_access, icechunk_module, open_repository, storage_of
@@ -55,6 +58,8 @@ def open_store(
             raise InputError(
                 f"the store is read by {error.name}, which is not installed. Way out: pip install 'vz-beam[kerchunk]'"
             ) from None
+    if format == "zarr":
+        return _by_manifests(url, storage_options, source_options)
     raise InputError(f"{url} is no store of references: it is {format}")
 
 
@@ -82,6 +87,18 @@ def _by_fsspec(
     )
     store = importlib.import_module("zarr.storage").FsspecStore(filesystem, read_only=True, path="")
     return zarr.open_group(store, mode="r", zarr_format=2)
+
+
+def _by_manifests(
+    url: str, storage_options: Mapping[str, Any] | None, source_options: Mapping[str, Any] | None
+) -> zarr.Group:
+    """By zarr, through references that only vz_beam reads."""
+    source = open_file_or_folder(url, storage_options)
+    try:
+        group = find_parser(source).parse(source)
+    finally:
+        source.close()
+    return zarr.open_group(ManifestStore(group, storage_options=source_options), mode="r")
 
 
 def _by_icechunk(

@@ -30,7 +30,7 @@ SAMPLE = 200
 NO_INPUTS = "the store does not say what it was made of"
 _TOGETHER = 32
 _SHOWN = 5
-_STORES = ("kerchunk-json", "kerchunk-parquet", "icechunk")
+_STORES = ("kerchunk-json", "kerchunk-parquet", "icechunk", "zarr")
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class ZarrParser(FileParser):
     title: ClassVar[str] = "Zarr"
     reads: ClassVar[str] = (
         "versions 2 and 3, both encodings of keys, consolidated or not, groups, order F, missing chunks; chunks inside "
-        "shards; a server of http, which cannot be listed, is refused"
+        "shards; chunk manifests, as vz_beam writes them; other stores on servers of http, which cannot be listed, are "
+        "refused"
     )
 
     def matches(self, head: bytes) -> bool:
@@ -63,11 +64,10 @@ class ZarrParser(FileParser):
         if not isinstance(source, FolderSource):
             raise FormatError(f"{source.url} is a file, and a Zarr store is a folder. Way out: name the folder")
         reading = importlib.import_module("vz_beam.parsers.zarr_stores.reading")
-        keys = importlib.import_module("vz_beam.parsers.zarr_stores.keys").FolderKeys(source)
         choices = importlib.import_module("vz_beam.parsers.kerchunk.store_group").choices_of(
             self.group, (self.skip_variables, self.drop_variables), self.unsupported
         )
-        group = reading.read_store(keys, choices)
+        group = reading.read_folder(source, choices)
         assert isinstance(group, ManifestGroup)
         return group
 

@@ -18,7 +18,7 @@ def store_metadata(layout: Layout) -> dict[str, dict[str, Any]]:
         UnsupportedError: arrays that Zarr v2 cannot express; names all of them.
     """
     documents: dict[str, dict[str, Any]] = {}
-    for path, attributes in _groups(layout).items():
+    for path, attributes in groups_of(layout).items():
         prefix = f"{path}/" if path else ""
         documents[f"{prefix}.zgroup"] = {"zarr_format": 2}
         documents[f"{prefix}.zattrs"] = {name: plain_value(value) for name, value in attributes.items()}
@@ -34,7 +34,7 @@ def store_metadata(layout: Layout) -> dict[str, dict[str, Any]]:
     return dict(sorted(documents.items()))
 
 
-def _groups(layout: Layout) -> dict[str, Attributes]:
+def groups_of(layout: Layout) -> dict[str, Attributes]:
     """Attributes of every group, those included that only the paths of arrays and other groups name."""
     groups: dict[str, Attributes] = {"": {}}
     for path in (*layout.groups, *layout.arrays):

@@ -18,7 +18,6 @@ from vz_beam.storage.identity import Identity
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
 
 MODES = ("create", "overwrite", "append")
-_LATER = {".zarr": "Zarr with chunk manifests"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +159,6 @@ def find_writer(url: str | os.PathLike[str], format: str | None = None) -> Write
     for writer in writers:
         if suffix in writer.suffixes:
             return writer
-    if suffix in _LATER:
-        raise InputError(f"{os.fspath(url)}: {_LATER[suffix]} is not in this version; the formats are {known}")
     raise InputError(
         f"{os.fspath(url)}: the suffix {suffix!r} names no format. Use one of {known}, or say format=... explicitly"
     )

@@ -160,8 +160,9 @@ def test_a_store_of_objects_is_listed_once(tmp_path: Path) -> None:
     sink.delete("store.zarr")
 
 
-def test_a_server_that_cannot_be_listed_is_refused_with_the_way_out() -> None:
-    source = FolderSource("https://host.example/a.zarr", "zarr.json", open_file_or_folder(__file__))
+def test_a_server_that_cannot_be_listed_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "store.zarr", 3)
+    source = FolderSource("https://host.example/a.zarr", "zarr.json", open_file_or_folder(path / "zarr.json"))
     with pytest.raises(InputError, match="how to list"):
         ZarrParser().parse(source)
 

@@ -15,7 +15,7 @@ from vz_beam.errors import FormatError, IncompleteStoreError, SourceNotFoundErro
 from vz_beam.manifests.chunk_manifest import MISSING, ChunkManifest
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.metadata import ArrayMetadata
-from vz_beam.parsers.kerchunk.documents import ArrayDocument, is_document, parsed_document, sorted_documents
+from vz_beam.parsers.kerchunk.documents import ArrayDocument, Documents, is_document, parsed_document, sorted_documents
 from vz_beam.parsers.kerchunk.json_text import json_value
 from vz_beam.parsers.kerchunk.locations import Locations, located
 from vz_beam.parsers.kerchunk.record_files import Records, read_records
@@ -45,11 +45,27 @@ def read_parquet(source: ByteSource, root: str | None, choices: Choices, fill_lo
             f"{source.url} holds no Kerchunk references that can be read: {error}. "
             "Way out: leave it out, or name another parser (parser=...)"
         ) from None
+    return group_of_records(source, documents, record_size, Locations(root), choices, fill_lost)
+
+
+def group_of_records(
+    source: ByteSource, documents: Documents, record_size: int, locations: Locations, choices: Choices, fill_lost: bool
+) -> ManifestGroup:
+    """The group of manifests whose references are in record files.
+
+    Args:
+        source: of the document that makes the folder a store.
+        documents: of its arrays and groups.
+        record_size: chunks in each record file.
+        locations: what names in record files stand for.
+        choices: what is asked for.
+        fill_lost: whether a record file that is not there has missing chunks only.
+    """
     wanted = [document for path, document in documents.arrays.items() if choices.wants(path) and choices.reads(path)]
     files = _RecordFiles(source, record_size, fill_lost)
     try:
         files.begin(wanted)
-        reading = _Reading(files, record_size, Locations(root), source, fill_lost)
+        reading = _Reading(files, record_size, locations, source, fill_lost)
         return manifest_group(source.url, documents, reading.manifest, choices, {})
     finally:
         files.close()

@@ -23,10 +23,30 @@ from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.parsers.kerchunk.chunk_numbers import OUTSIDE, chunk_numbers
 from vz_beam.parsers.kerchunk.documents import ArrayDocument, sorted_documents
 from vz_beam.parsers.kerchunk.store_group import Choices, check_sparse, manifest_group
-from vz_beam.parsers.zarr_stores.keys import DOCUMENTS, Keys, Place, ZipKeys
+from vz_beam.parsers.zarr_stores.chunk_manifests import chunks_per_file, read_manifests
+from vz_beam.parsers.zarr_stores.keys import DOCUMENTS, FolderKeys, Keys, Place, ZipKeys
 from vz_beam.parsers.zarr_stores.shards import Sharding, chunks_of_shards, without_shards
+from vz_beam.storage.folder_source import FolderSource
 
 _MOST_DOCUMENT_BYTES = 2**28
+
+
+def read_folder(source: FolderSource, choices: Choices) -> ManifestGroup:
+    """The group of manifests of a store in a folder, whose chunks are files, or whose arrays name manifests.
+
+    Raises:
+        FormatError: no Zarr store, or a damaged one.
+        UnsupportedError: arrays that references cannot express.
+    """
+    if source.mark == "zarr.json":
+        try:
+            root = _json(source.mark, source.read(0, source.size()))
+            record_size = chunks_per_file(root)
+        except FormatError as error:
+            raise FormatError(f"{source.url} holds no Zarr store that can be read: {error}") from error
+        if record_size is not None:
+            return read_manifests(source, root, record_size, choices)
+    return read_store(FolderKeys(source), choices)
 
 
 def read_store(keys: Keys, choices: Choices) -> ManifestGroup:
