@@ -37,8 +37,8 @@ class WriteReferences(beam.PTransform[Any, Any]):
 
     Args:
         store: URL or path of the store, or a name below ``target_root``.
-        format: ``"kerchunk-parquet"``, ``"kerchunk-json"``, ``"icechunk"`` or ``"zarr"``; ``None`` takes it from the suffix of
-            ``store``.
+        format: ``"kerchunk-parquet"``, ``"kerchunk-json"``, ``"icechunk"`` or ``"zarr"``; ``None`` takes it from the
+            suffix of ``store``.
         mode: ``"create"`` refuses an existing store, ``"overwrite"`` replaces it, ``"append"`` puts what is combined to
             its end: the store and the inputs must agree as inputs do among themselves.
         append_dim: with ``"append"``, the dimension along which the store grows; ``None`` is the one that joins the
