@@ -21,6 +21,7 @@ from vz_beam.errors import InputError
 from vz_beam.storage.held_options import HeldOptions
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.source_pool import SourcePool
+from vz_beam.storage.target_root import folder_of, options_of
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms.combining import Combined, CombinedWithRewrites
 from vz_beam.transforms.runners import check_runner
@@ -66,9 +67,9 @@ class WriteReferences(beam.PTransform[Any, Any]):
     ) -> None:
         super().__init__()
         name = os.fspath(store)
-        root = getattr(target_root, "root_path", target_root)
-        if root is not None:
-            name = f"{os.fspath(root).rstrip('/')}/{name.lstrip('/')}"
+        if target_root is not None:
+            name = f"{folder_of(target_root)}/{name.lstrip('/')}"
+            storage_options = options_of(target_root) if storage_options is None else storage_options
         self._options = HeldOptions(storage_options)
         self._source_options = HeldOptions(source_storage_options, registry)
         self.target = WriteTarget(

@@ -1,0 +1,1 @@
+"""Recipes as feedstock repositories hold them: each folder is one."""

@@ -1,0 +1,1 @@
+"""The recipe, its description and what it needs."""

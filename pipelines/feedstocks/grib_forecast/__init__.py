@@ -1,0 +1,1 @@
+"""A feedstock repository."""
