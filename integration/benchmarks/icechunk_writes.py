@@ -1,6 +1,6 @@
 """Seconds and memory of a million references into an Icechunk session: ours beside VirtualiZarr's, each in a process.
 
-    python -m integration.benchmarks.icechunk [--references 1000000] [--files 2500]
+    python -m integration.benchmarks.icechunk_writes [--references 1000000] [--files 2500]
 
 Peak memory is that above what the process had before the write. Icechunk 1.x spends most of its time on its own
 logging, which ICECHUNK_NO_LOGS=1 turns off: measured with and without. Writers that are not installed are left out.
@@ -110,7 +110,7 @@ def main() -> None:
         for logs in ("on", "off"):
             environment = {key: value for key, value in os.environ.items() if key != "ICECHUNK_NO_LOGS"}
             environment |= {"ICECHUNK_NO_LOGS": "1"} if logs == "off" else {}
-            command = [sys.executable, "-W", "ignore", "-m", "integration.benchmarks.icechunk"]
+            command = [sys.executable, "-W", "ignore", "-m", "integration.benchmarks.icechunk_writes"]
             numbers = ["--references", str(options.references), "--files", str(options.files)]
             run = subprocess.run(
                 [*command, *numbers, "--one", writer, marks],

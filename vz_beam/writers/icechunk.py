@@ -10,6 +10,7 @@ Source: https://icechunk.io/en/stable/.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -105,7 +106,7 @@ class IcechunkWriter:
     ) -> ShardReceipt:
         """See :meth:`vz_beam.writers.writer.Writer.write_shard`."""
         array = layout.arrays.get(key.path)
-        stored = partial(_stored_fragment, target, storage_options)
+        stored = partial(_stored_fragment, target, storage_options, layout)
         rows = appended_rows(layout, key, fragment, stored, says_fill=True)
         is_there = array is not None and (array.is_loaded or array.is_kept)
         for url in () if is_there else fragment.locations:
@@ -245,29 +246,35 @@ def _inputs(repository: Any, staging: Staging) -> list[Identity]:
 
 
 def _group(
-    target: WriteTarget, storage_options: Mapping[str, Any] | None, referenced: frozenset[str] | None
+    target: WriteTarget,
+    storage_options: Mapping[str, Any] | None,
+    referenced: frozenset[str] | None,
+    rows: Mapping[str, range] | None = None,
 ) -> ManifestGroup:
-    """The store's last snapshot; with the chunks of the arrays ``referenced`` only, or of all."""
+    """The store's last snapshot; with the chunks of the arrays ``referenced`` only, or of all, and of some rows."""
     source = open_file_or_folder(target.url, storage_options)
     try:
         assert isinstance(source, FolderSource)
         choices = replace(choices_of(None, (), "raise"), referenced=referenced)
-        return read_repository(source, choices, MAIN, None, None)
+        return read_repository(source, choices, MAIN, None, None, rows)
     finally:
         source.close()
 
 
-_LAST_GROUP: dict[str, ManifestGroup] = {}
-
-
 def _stored_fragment(
-    target: WriteTarget, storage_options: Mapping[str, Any] | None, path: str, numbers: NDArray[np.int64]
+    target: WriteTarget,
+    storage_options: Mapping[str, Any] | None,
+    layout: Layout,
+    path: str,
+    numbers: NDArray[np.int64],
 ) -> Fragment:
-    """The references that the store has for some chunks of an array; it is read once for all shards of a process."""
-    if target.run not in _LAST_GROUP:
-        _LAST_GROUP.clear()
-        _LAST_GROUP[target.run] = _group(target, storage_options, None)
-    return fragment_of_group(_LAST_GROUP[target.run], path, numbers)
+    """The references that the store has for some chunks of an array, from those manifests that have any of them."""
+    growth = layout.arrays[path].growth
+    rows = {}
+    if growth is not None and len(numbers) and growth.stored:
+        inner = math.prod(growth.stored[1:])
+        rows = {path: range(int(numbers.min()) // inner, int(numbers.max()) // inner + 1)}
+    return fragment_of_group(_group(target, storage_options, frozenset([path]), rows), path, numbers)
 
 
 def _key(path: str) -> str:

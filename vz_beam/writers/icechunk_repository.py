@@ -21,8 +21,9 @@ BUILDING = "vz_beam-building"
 """The branch on which a run commits, until ``main`` is moved to its end."""
 INITIAL = "1CECHNKREP0F1RSTCMT0"
 """The snapshot that every repository starts with, which holds nothing."""
-MANIFEST_REFERENCES = 2**20
-"""References that one manifest holds at most. Icechunk cannot read a manifest of more than 15,000,000 or so."""
+MANIFEST_REFERENCES = 2**17
+"""References that one manifest holds at most: some 3 MB, which a commit that adds to it writes anew. Icechunk cannot
+read a manifest of more than 15,000,000 or so."""
 
 _S3_WORDS = {
     "access_key_id": "access_key_id",
@@ -217,14 +218,20 @@ def _as_pattern(path: str) -> str:
 
 
 def _splits(layout: Layout) -> dict[str, tuple[int, int]]:
-    """For each array of many chunks, an axis and a number of chunks along it that one manifest holds."""
+    """For each array of references, an axis and a number of chunks along it that one manifest holds.
+
+    The axis is the first one where that is possible, along which most stores grow: a commit writes each manifest anew
+    that it adds to, and no other.
+    """
     found = {}
     for path, array in layout.arrays.items():
         grid_shape = array.metadata.chunk_grid.grid_shape
+        if array.is_loaded or not grid_shape:
+            continue
         inner = 1
         for axis in reversed(range(len(grid_shape))):
-            if inner * grid_shape[axis] > MANIFEST_REFERENCES:
-                found[path] = (axis, max(1, MANIFEST_REFERENCES // inner))
+            if axis == 0 or inner * grid_shape[axis] > MANIFEST_REFERENCES:
+                found[path] = (axis, max(1, MANIFEST_REFERENCES // max(1, inner)))
                 break
             inner *= grid_shape[axis]
     return found

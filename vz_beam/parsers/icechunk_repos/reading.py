@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -50,9 +50,23 @@ class _Array:
 
 
 def read_repository(
-    source: FolderSource, choices: Choices, branch: str | None, tag: str | None, snapshot_id: str | None
+    source: FolderSource,
+    choices: Choices,
+    branch: str | None,
+    tag: str | None,
+    snapshot_id: str | None,
+    rows: Mapping[str, range] | None = None,
 ) -> ManifestGroup:
     """The group of manifests of a snapshot.
+
+    Args:
+        source: the folder.
+        choices: what is asked for.
+        branch: as of the parser.
+        tag: as of the parser.
+        snapshot_id: as of the parser.
+        rows: for some arrays, which indexes along the first axis of the chunk grid are asked for; chunks elsewhere may
+            be missing then.
 
     Raises:
         FormatError: damaged files of the repository.
@@ -70,10 +84,23 @@ def read_repository(
         raise
     except _DAMAGE as error:
         raise FormatError(f"{source.url} is damaged: {type(error).__name__}: {error}") from error
+    arrays = {path: _within(array, (rows or {}).get(path)) for path, array in arrays.items()}
     wanted = [arrays[path] for path in found.arrays if path in arrays and choices.wants(path) and choices.reads(path)]
     reading.fetch(list(dict.fromkeys(name for array in wanted for name in array.manifests)))
     reading.arrays = arrays
     return manifest_group(source.url, found, reading.manifest, choices, {})
+
+
+def _within(array: _Array, rows: range | None) -> _Array:
+    """The array with those manifests that have some of the rows."""
+    if rows is None:
+        return array
+    pairs = [
+        (name, extent)
+        for name, extent in zip(array.manifests, array.extents, strict=True)
+        if not len(extent) or (extent[0, 0] < rows.stop and extent[0, 1] > rows.start)
+    ]
+    return _Array(array.node, [name for name, _ in pairs], [extent for _, extent in pairs])
 
 
 def _nodes(buffer: FlatBuffer) -> tuple[dict[str, Any], dict[str, _Array]]:
