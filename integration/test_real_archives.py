@@ -142,6 +142,15 @@ def test_months_in_compressed_whole_variable_chunks_are_one_array_where_they_are
         assert_same_values(ours, expected)
 
 
+def test_months_in_compressed_whole_variable_chunks_read_as_one_dataset(tmp_path: Path) -> None:
+    files = january_and_february()
+    store = tmp_path / "store.zarr"
+    vz_beam.build(files, store, concat_dim="time", mismatch="split", progress=False)
+    with joined(files, "time") as expected, xr.open_dataset(store, engine="vz_beam") as ours:
+        assert ours.sizes["time"] == 59
+        assert_same_values(ours, expected)
+
+
 def test_months_in_compressed_whole_variable_chunks_are_two_eras(tmp_path: Path) -> None:
     files = january_and_february()
     store = tmp_path / "store.parquet"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.agreement import agreement
 from vz_beam.combine.choices import CombineChoices
+from vz_beam.combine.era_pieces import PIECES_KEY, pieces_of, pieces_text
 from vz_beam.combine.eras import eras, excluded, layout_of_eras
 from vz_beam.combine.holes import (
     complete_lengths,
@@ -51,10 +53,26 @@ def plan_layout(gathered: SchemaAccumulator, choices: CombineChoices | None = No
     if choices.mismatch == "split" and len(found_eras := eras(gathered, choices)) > 1:
         layouts = {f"era_{number}": _plan(era, choices) for number, (era, _) in enumerate(found_eras, 1)}
         members = {place: name for name, (era, _) in zip(layouts, found_eras, strict=True) for place in era.inputs}
-        layout = layout_of_eras(layouts, members)
+        layout = _with_pieces(layout_of_eras(layouts, members), layouts, members, gathered)
         told = (_told_era(name, era, why) for name, (era, why) in zip(layouts, found_eras, strict=True))
         return replace(layout, failed=failed, notes=(*told, *layout.notes))
     return replace(_plan(gathered, choices), failed=failed)
+
+
+def _with_pieces(
+    layout: Layout, layouts: Mapping[str, Layout], members: Mapping[tuple[int, ...], str], gathered: SchemaAccumulator
+) -> Layout:
+    """The layout of eras, which says how they follow each other where all inputs do so along one dimension."""
+    positions = gathered.index_of(next(iter(members))).positions
+    axes = [axis for axis, position in enumerate(positions) if position.operation == "concat"]
+    if len(axes) != 1 or len(positions) != len(axes):
+        return layout
+    dim = positions[axes[0]].dimension
+    pieces = pieces_of(layouts, {numbers[axes[0]]: era for numbers, era in members.items()}, dim)
+    if not pieces:
+        return layout
+    root = {**layout.groups[""], PIECES_KEY: pieces_text(dim, pieces)}
+    return replace(layout, groups={**layout.groups, "": root})
 
 
 def _told_era(name: str, era: SchemaAccumulator, why: str) -> str:

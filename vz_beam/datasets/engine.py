@@ -19,7 +19,9 @@ from xarray.backends import AbstractDataStore, BackendArray, BackendEntrypoint, 
 from xarray.core import indexing
 from zarr.errors import UnstableSpecificationWarning, ZarrUserWarning
 
+from vz_beam.combine.era_pieces import pieces_in
 from vz_beam.combine.skipped import SKIPPED_KEY
+from vz_beam.datasets.concatenation import concatenated
 from vz_beam.datasets.opening import OpenedGroup, StorageOptions, names_of, opened_file
 from vz_beam.errors import FormatError, ManifestError, UnsupportedError, VzBeamError
 from vz_beam.manifests.array import ManifestArray
@@ -38,6 +40,9 @@ class VzBeamBackendEntrypoint(BackendEntrypoint):
     Dimension coordinates are read at once and together, all else when it is used, the chunks of a variable together.
     ``chunks={}`` makes one dask chunk of each chunk in the file. What is pickled holds no credentials: workers in
     other processes use those of their surroundings.
+
+    The root of a store of eras (``mismatch="split"``) opens as one dataset, decoded, where the eras hold the same
+    variables and follow each other along one dimension; each era is a group.
 
     Beside what :func:`xarray.open_dataset` takes, the methods take ``group``, ``storage_options``, ``registry``,
     ``parser`` and ``unsupported`` as :func:`vz_beam.open_virtual_dataset` does, and raise its errors.
@@ -72,6 +77,14 @@ class VzBeamBackendEntrypoint(BackendEntrypoint):
             skipped = opened.left_out([path for path in opened.skipped if "/" not in path], drop)
             store, stored = _stored_below(opened.node, registry, storage_options)
             dataset = _dataset(opened, "", opened.node, stored, drop, skipped, decoders)
+            whole = pieces_in(opened.node.attributes)
+            if whole is not None and not opened.node.arrays:
+                eras = {
+                    name: _dataset(opened, name, node, stored, drop, {}, decoders)
+                    for name, node in opened.node.groups.items()
+                }
+                dataset = concatenated(eras, *whole)
+                dataset.encoding["source"] = opened.url
         dataset.set_close(store.close)
         return dataset
 
