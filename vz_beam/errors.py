@@ -25,6 +25,7 @@ VzBeamError
 └── StoreError
     ├── StoreExistsError
     ├── StoreNotFoundError
+    ├── TooManyFailuresError
     └── IncompleteStoreError  what was written is not what was planned
 """
 
@@ -160,6 +161,10 @@ class StoreExistsError(StoreError):
 
 class StoreNotFoundError(StoreError):
     """No store where one is to be changed or compared."""
+
+
+class TooManyFailuresError(StoreError):
+    """More inputs failed than a run may leave out."""
 
 
 class IncompleteStoreError(StoreError):

@@ -135,3 +135,15 @@ def test_variables_that_references_cannot_express_are_shown_beside_the_others(vz
 def test_a_file_without_such_variables_says_nothing_of_them(vz_beam: Any, grouped: Path) -> None:
     assert described(vz_beam, grouped)["skipped"] == {}
     assert "skipped" not in vz_beam("inspect", grouped).out
+
+
+@pytest.mark.parametrize("suffix", ["icechunk", "zarr"])
+def test_stores_in_folders_are_described_as_files_are(suffix: str, vz_beam: Any, archive: Path, tmp_path: Path) -> None:
+    store = tmp_path / f"store.{suffix}"
+    assert vz_beam("convert", archive / "weather_2023-01.nc", store).code == 0
+    found, expected = described(vz_beam, store), described(vz_beam, archive / "weather_2023-01.nc")
+    assert found["parser"] == suffix
+    assert found["arrays"].keys() == expected["arrays"].keys()
+    for path, array in expected["arrays"].items():
+        assert found["arrays"][path]["shape"] == array["shape"]
+        assert found["arrays"][path]["references"] == array["references"]

@@ -112,6 +112,12 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "--errors", choices=("raise", "collect"), help="collect: go on past files that fail, and list them"
     )
     parser.add_argument(
+        "--max-failures",
+        type=_number_or_share,
+        metavar="N",
+        help="with --errors collect: files that may fail, or a share",
+    )
+    parser.add_argument(
         "--unsupported",
         choices=("raise", "skip"),
         help="skip: leave out variables that references cannot express, and list them",
@@ -223,6 +229,11 @@ def _add_command(commands: Any, name: str, text: str, epilog: str | None = None)
     parser.add_argument("--traceback", action="store_true", help="show where an error comes from")
     parser.add_argument("--verbose", action="store_true", help="show logs and warnings, those of Beam included")
     return parser
+
+
+def _number_or_share(text: str) -> float:
+    """A number of files, or a share of them where it has a point."""
+    return float(text) if "." in text else int(text)
 
 
 def _add_storage_options(parser: argparse.ArgumentParser, flag: str, name: str, text: str) -> None:

@@ -22,7 +22,17 @@ from vz_beam.transforms.building import build, plan_build
 from vz_beam.writers.left_out import FAILURES, SKIPPED
 
 CHOICES = (
-    *("loadable_variables", "drop_variables", "group", "tree", "errors", "unsupported", "attempts", "max_concurrency"),
+    *(
+        "loadable_variables",
+        "drop_variables",
+        "group",
+        "tree",
+        "errors",
+        "max_failures",
+        "unsupported",
+        "attempts",
+        "max_concurrency",
+    ),
     *(
         "chunks_per_shard",
         "order_by",
@@ -127,7 +137,8 @@ def runner_of(options: PipelineOptions) -> str | None:
 def how_to_open(store: str) -> str:
     """The line of Python that opens the store.
 
-    >>> how_to_open("out/store.parquet")
-    'xr.open_dataset("out/store.parquet", engine="kerchunk")'
+    >>> how_to_open("out/store.parquet"), how_to_open("out/store.zarr")
+    ('xr.open_dataset("out/store.parquet", engine="kerchunk")', 'xr.open_dataset("out/store.zarr", engine="vz_beam")')
     """
-    return f'xr.open_dataset("{store}", engine="kerchunk")'
+    engine = "vz_beam" if store.rstrip("/").lower().endswith((".zarr", ".icechunk")) else "kerchunk"
+    return f'xr.open_dataset("{store}", engine="{engine}")'

@@ -15,16 +15,18 @@ from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.parsers.parser import find_parser, skipping
-from vz_beam.storage.byte_source import ByteSource, open_source
+from vz_beam.storage.byte_source import ByteSource
+from vz_beam.storage.folder_source import open_file_or_folder
+from vz_beam.storage.source_pool import SourcePool
 
 
 def describe_file(url: str, group: str | None = None, storage_options: Mapping[str, Any] | None = None) -> Description:
-    """What is in the file at ``url``: all of its groups, or one and those below it.
+    """What is in the file, or store in a folder, at ``url``: all of its groups, or one and those below it.
 
     Raises:
         VzBeamError: a file that cannot be opened; a group that it does not have.
     """
-    source = open_source(url, storage_options)
+    source = open_file_or_folder(url, storage_options)
     try:
         parser = find_parser(source)
         root = skipping(parser).parse(source)
@@ -32,7 +34,8 @@ def describe_file(url: str, group: str | None = None, storage_options: Mapping[s
         found = [(path, node) for path, node in root.walk() if _is_below(path, prefix)]
         if not found:
             raise InputError(f"{source.url} has no group {group!r}; its groups are {[p for p, _ in root.walk() if p]}")
-        arrays = tuple(array for path, node in found for array in _arrays_of(path, node, source))
+        with SourcePool(storage_options) as open_location:
+            arrays = tuple(array for path, node in found for array in _arrays_of(path, node, source, open_location))
         identity = source.identity()
         title = {
             "file": identity.url,
@@ -55,11 +58,13 @@ def described_metadata(metadata: ArrayMetadata) -> tuple[str, ...]:
     return tuple(codec_text(codec.name, codec.configuration) for codec in codecs)
 
 
-def _arrays_of(path: str, node: ManifestGroup, source: ByteSource) -> Iterator[DescribedArray]:
-    def open_location(location: str) -> ByteSource:
-        return source if location == source.url else open_source(location)
+def _arrays_of(
+    path: str, node: ManifestGroup, source: ByteSource, open_location: SourcePool
+) -> Iterator[DescribedArray]:
+    def open_one(location: str) -> ByteSource:
+        return source if location == source.url else open_location(location)
 
-    opened = virtual_dataset(node, open_location, url=source.url)
+    opened = virtual_dataset(node, open_one, url=source.url)
     for name, array in node.arrays.items():
         metadata, manifest = array.metadata, array.manifest
         is_virtual = isinstance(opened.variables[name]._data, ManifestArray)

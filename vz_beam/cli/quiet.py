@@ -14,6 +14,8 @@ from typing import Any, TextIO
 STANDARD_ERROR = 2
 """The number of the file that worker processes inherit to write to."""
 
+_ICECHUNK_LOGS = "ICECHUNK_NO_LOGS"
+
 
 @contextmanager
 def quiet(verbose: bool = False) -> Iterator[None]:
@@ -26,6 +28,9 @@ def quiet(verbose: bool = False) -> Iterator[None]:
             stack.enter_context(_logs_shown())
         else:
             stack.enter_context(_logs_disabled())
+            if _ICECHUNK_LOGS not in os.environ:
+                os.environ[_ICECHUNK_LOGS] = "1"  # read where icechunk is imported, which then is faster too
+                stack.callback(os.environ.pop, _ICECHUNK_LOGS, None)
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             warnings.filterwarnings("default", category=UserWarning, module="vz_beam")

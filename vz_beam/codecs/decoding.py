@@ -14,6 +14,13 @@ _IN_ZARR = frozenset(["bytes", "vlen-utf8", "vlen-bytes", "gzip", "zstd", "blosc
 _OWNERS = {"numcodecs": "", "vz_beam": "vz_beam", "imagecodecs": "imagecodecs"}
 """First part of a codec's name to the package that a reader must import beyond zarr and numcodecs."""
 
+_DECODERS = {
+    "vz_beam.fits_tile": ("astropy",),
+    "vz_beam.grib": ("eccodes",),
+    "vz_beam.tiff": ("imagecodecs", "tifffile"),
+}
+"""Packages by which codecs of ours decode."""
+
 
 def required_packages(codecs: Iterable[Codec]) -> tuple[str, ...]:
     """The packages that a reader needs beyond zarr and numcodecs, sorted.
@@ -23,6 +30,7 @@ def required_packages(codecs: Iterable[Codec]) -> tuple[str, ...]:
     """
     codecs = tuple(codecs)
     packages = {_owner(codec.name) for codec in codecs if codec.name not in _IN_ZARR}
+    packages |= {package for codec in codecs for package in _DECODERS.get(codec.name, ())}
     if any(codec.name == HDF5_FILTER and codec.configuration["filter"] in IN_HDF5PLUGIN for codec in codecs):
         packages.add("hdf5plugin")
     return tuple(sorted(packages - {""}))

@@ -22,13 +22,14 @@ from vz_beam.datasets.opening import (
     open_virtual_dataset,
     open_virtual_datatree,
 )
-from vz_beam.errors import InputError, TransientSourceError
+from vz_beam.errors import InputError, TooManyFailuresError, TransientSourceError
 from vz_beam.patterns.foreign import as_index
 from vz_beam.patterns.index import Index
 from vz_beam.storage.held_options import HeldOptions
 from vz_beam.storage.identity import IDENTITY_KEY
 from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.combining import CombineManifests
+from vz_beam.transforms.failure_limits import MaxFailures, check_max_failures
 from vz_beam.transforms.progress_log import ProgressLog
 
 FIRST_WAIT_SECONDS = 0.5
@@ -73,6 +74,8 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         unsupported: ``"raise"`` ends the run at the first file with variables that references cannot express, all of
             which are named; ``"skip"`` leaves them out, and the result is an :class:`Opened` whose ``skipped`` flow on
             to the summary. ``None`` is as the parser says, which raises unless told otherwise.
+        max_failures: with ``"collect"``, how many files may fail until a worker ends the run; a share, from 0 to 1, is
+            looked at by ``WriteReferences`` alone.
         attempts: how often a file is tried where the failure may pass.
         max_concurrency: how many files are opened at once at most, over all workers.
         progress: where to note opened files, for a progress bar on this machine.
@@ -90,6 +93,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         group: str | None = None,
         tree: bool = False,
         errors: str = "raise",
+        max_failures: MaxFailures = None,
         attempts: int = 3,
         max_concurrency: int | None = None,
         unsupported: str | None = None,
@@ -101,6 +105,9 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         if attempts < 1 or (max_concurrency is not None and max_concurrency < 1):
             raise InputError(f"attempts={attempts} and max_concurrency={max_concurrency} must be at least 1")
         check_unsupported(unsupported)
+        check_max_failures(max_failures)
+        if max_failures is not None and errors == "raise":
+            raise InputError(f"max_failures={max_failures} is for errors='collect'")
         self._is_whole = errors == "raise" and is_refused(parser, unsupported)
         self._max_concurrency = max_concurrency
         self._opener = _OpenFile(
@@ -112,6 +119,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
             group,
             tree,
             errors,
+            max_failures,
             attempts,
             unsupported,
             progress or ProgressLog(None),
@@ -147,10 +155,13 @@ class _OpenFile(beam.DoFn):
         group: str | None,
         tree: bool,
         errors: str,
+        max_failures: MaxFailures,
         attempts: int,
         unsupported: str | None,
         progress: ProgressLog,
     ) -> None:
+        self._max_failures = max_failures if type(max_failures) is int else None
+        self._failures_here = 0
         self._parser = parser
         self._loadable_variables = loadable_variables
         self._drop_variables = drop_variables
@@ -230,6 +241,12 @@ class _OpenFile(beam.DoFn):
             raise error
         self._failed.inc()
         self._progress.note_failed()
+        self._failures_here += 1
+        if self._max_failures is not None and self._failures_here > self._max_failures:
+            raise TooManyFailuresError(
+                f"{self._failures_here:,} files failed, and max_failures is {self._max_failures:,}; the last one is "
+                f"{url}: {type(error).__name__}: {error}"
+            )
         failure = FailedInput(index, str(url), type(error).__name__, str(error), attempts)
         return beam.pvalue.TaggedOutput(FAILED, failure)
 

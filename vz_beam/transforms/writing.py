@@ -17,13 +17,14 @@ from vz_beam.combine.rewriting import RewriteKey, RewritePart
 from vz_beam.combine.schema import FailedInput
 from vz_beam.combine.skipped import SkippedInput
 from vz_beam.datasets.appending import grown_layout
-from vz_beam.errors import InputError
+from vz_beam.errors import InputError, TooManyFailuresError
 from vz_beam.storage.held_options import HeldOptions
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.source_pool import SourcePool
 from vz_beam.storage.target_root import folder_of, options_of
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms.combining import Combined, CombinedWithRewrites
+from vz_beam.transforms.failure_limits import MaxFailures, check_max_failures, is_too_many
 from vz_beam.transforms.runners import check_runner
 from vz_beam.writers.left_out import record_failures, record_skipped
 from vz_beam.writers.rewritten_chunks import RewriteReceipt, Rewritten, remove_others, rewrite_chunks
@@ -48,6 +49,8 @@ class WriteReferences(beam.PTransform[Any, Any]):
         storage_options: for the target's store. Secrets among them are not sent to other processes.
         source_storage_options: for the inputs' stores, which are read again where chunks are rewritten; kept as those.
         registry: stores for the inputs, instead.
+        max_failures: how many inputs may have failed, or which share of them, from 0 to 1; with more, nothing is
+            published.
         goes_on: whether what is listed beside the store of inputs that failed, or were read in part, stays there: this
             is one round of several.
     """
@@ -63,6 +66,7 @@ class WriteReferences(beam.PTransform[Any, Any]):
         storage_options: Mapping[str, Any] | None = None,
         source_storage_options: Mapping[str, Any] | None = None,
         registry: Any = None,
+        max_failures: MaxFailures = None,
         goes_on: bool = False,
     ) -> None:
         super().__init__()
@@ -70,6 +74,8 @@ class WriteReferences(beam.PTransform[Any, Any]):
         if target_root is not None:
             name = f"{folder_of(target_root)}/{name.lstrip('/')}"
             storage_options = options_of(target_root) if storage_options is None else storage_options
+        check_max_failures(max_failures)
+        self._max_failures = max_failures
         self._options = HeldOptions(storage_options)
         self._source_options = HeldOptions(source_storage_options, registry)
         self.target = WriteTarget(
@@ -111,7 +117,7 @@ class WriteReferences(beam.PTransform[Any, Any]):
         )
         # side inputs rather than global combinations: the commit waits for all of them, in two stages fewer each
         about = (rewritten, beam.pvalue.AsList(failures), beam.pvalue.AsIter(skipped), beam.pvalue.AsIter(inputs))
-        commit = beam.Map(_commit, beam.pvalue.AsList(receipts), *about, *step)
+        commit = beam.Map(_commit, beam.pvalue.AsList(receipts), *about, *step, self._max_failures)
         summaries: PCollection[StoreSummary] = begun | "Commit" >> commit.with_output_types(StoreSummary)
         return summaries
 
@@ -177,7 +183,14 @@ def _commit(
     writer: Writer,
     target: WriteTarget,
     options: HeldOptions,
+    max_failures: MaxFailures,
 ) -> StoreSummary:
+    failed = (*failures, *layout.excluded.values())
+    if is_too_many(len(failed), layout.inputs + len(failed), max_failures):
+        raise TooManyFailuresError(
+            f"store {target.url} is not published: {len(failed):,} of {layout.inputs + len(failed):,} inputs failed, "
+            f"and max_failures is {max_failures}; the first is {failed[0]}"
+        )
     excluded = {failure.url for failure in layout.excluded.values()}
     used = (one for one in inputs if one.url not in excluded)
     summary = writer.commit(target, layout, receipts, options.storage_options, used)
