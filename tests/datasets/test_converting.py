@@ -14,6 +14,7 @@ import xarray as xr
 
 import vz_beam
 from tests.daily_series import assert_store_equals, read_series, write_series
+from tests.store_contents import contents
 from vz_beam.cli import main
 from vz_beam.errors import InputError, StoreExistsError
 from vz_beam.writers.writer import WriteTarget, find_writer
@@ -24,11 +25,6 @@ SUFFIXES = ("parquet", "json", "icechunk", "zarr")
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return write_series(tmp_path_factory.mktemp("data"), count=3)
-
-
-def contents(store: Path) -> dict[str, bytes]:
-    found = sorted(store.rglob("*")) if store.is_dir() else [store]
-    return {str(path.relative_to(store)): path.read_bytes() for path in found if path.is_file()}
 
 
 @pytest.mark.parametrize("first", SUFFIXES)

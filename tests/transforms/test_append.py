@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ import xarray as xr
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 import vz_beam
-from tests import icechunk_contents
 from tests.combine.virtual_files import combine
 from tests.daily_series import assert_store_equals, read_series, write_series
+from tests.store_contents import contents
 from vz_beam import CombineManifests, ConcatDim, FilePattern, MergeDim, OpenWithVirtualizarr, WriteReferences
 from vz_beam.combine.append import moved_to_end
 from vz_beam.combine.fragment import Fragment
@@ -54,13 +54,6 @@ def build(files: Any, store: str | Path, **choices: Any) -> Any:
 
 def append(files: Any, store: str | Path, **choices: Any) -> Any:
     return build(files, store, mode="append", **choices)
-
-
-def contents(store: Path) -> Mapping[str, Any]:
-    if store.suffix == ".icechunk":
-        return icechunk_contents.contents(store)
-    found = sorted(store.rglob("*")) if store.is_dir() else [store]
-    return {str(path.relative_to(store)): path.read_bytes() for path in found if path.is_file()}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 
 import vz_beam
-from tests import icechunk_contents
 from tests.daily_series import assert_store_equals, read_series, write_series
+from tests.store_contents import contents
 from vz_beam import ConcatDim, FilePattern
 from vz_beam.errors import InputError, StoreExistsError
 
@@ -27,13 +27,6 @@ def files(tmp_path: Path) -> list[str]:
 def build(files: Any, store: Path, **choices: Any) -> Any:
     dim = None if isinstance(files, FilePattern) else "time"
     return vz_beam.build(files, store, concat_dim=dim, progress=False, **choices)
-
-
-def contents(store: Path) -> Any:
-    if store.suffix == ".icechunk":
-        return icechunk_contents.contents(store)
-    found = sorted(store.rglob("*")) if store.is_dir() else [store]
-    return {str(path.relative_to(store)): path.read_bytes() for path in found if path.is_file()}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

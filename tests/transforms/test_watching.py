@@ -18,8 +18,8 @@ import pytest
 import xarray as xr
 
 import vz_beam
-from tests import icechunk_contents
 from tests.daily_series import assert_store_equals, read_series, write_series
+from tests.store_contents import contents
 from vz_beam.cli import main
 from vz_beam.errors import InputError, StoreError
 from vz_beam.transforms.watching import Round, source_of
@@ -51,13 +51,6 @@ def arrive(series: list[str], inbox: Path, *numbers: int) -> None:
 def watching(inbox: Any, store: Path, **words: Any) -> Iterator[Round]:
     words = {"concat_dim": "time", "every": 0.01, "idle_seconds": 0, **words}
     return vz_beam.watch(str(inbox), store, **words)
-
-
-def contents(store: Path) -> Any:
-    if store.suffix == ".icechunk":
-        return icechunk_contents.contents(store)
-    found = sorted(store.rglob("*")) if store.is_dir() else [store]
-    return {str(path.relative_to(store)): path.read_bytes() for path in found if path.is_file()}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -12,7 +12,7 @@ from vz_beam.errors import InputError
 from vz_beam.parsers.parser import find_parser
 from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.manifest_store import ManifestStore
-from vz_beam.storage.storage_options import object_options
+from vz_beam.storage.storage_options import object_options, plain_word
 from vz_beam.storage.urls import scheme_of
 from vz_beam.writers.icechunk_repository import container_access, icechunk_module, open_repository, storage_of
 
@@ -118,9 +118,7 @@ def _fsspec_options(scheme: str, options: Mapping[str, Any] | None) -> dict[str,
     words = _WORDS.get(scheme, {})
     found: dict[str, Any] = {}
     for word, value in object_options(scheme, options).items():
-        plain = word.lower()
-        for prefix in ("aws_", "google_", "azure_storage_"):
-            plain = plain.removeprefix(prefix)
+        plain = plain_word(word)
         if plain in words:
             found[words[plain]] = value
         elif plain in ("region", "default_region"):

@@ -147,6 +147,18 @@ def filesystem_options(protocols: tuple[str, ...], options: Mapping[str, Any] | 
     return given
 
 
+def plain_word(word: str) -> str:
+    """A word of obstore without its store's name, which may stand before it.
+
+    >>> plain_word("AWS_ACCESS_KEY_ID"), plain_word("region")
+    ('access_key_id', 'region')
+    """
+    plain = word.lower()
+    for prefix in ("aws_", "google_", "azure_storage_"):
+        plain = plain.removeprefix(prefix)
+    return plain
+
+
 def unknown_option(scheme: str, word: str) -> InputError:
     """The error of a word that obstore's store of ``scheme`` does not know."""
     known = _OBJECT_WORDS.get(_FAMILY.get(scheme, ""), ())

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from vz_beam.combine.layout import Layout
 from vz_beam.errors import InputError, StoreError, UnsupportedError
-from vz_beam.storage.storage_options import object_options
+from vz_beam.storage.storage_options import object_options, plain_word
 from vz_beam.storage.urls import canonical_url, local_path_of, root_and_key, scheme_of
 
 MAIN = "main"
@@ -297,9 +297,7 @@ def _words(
     """Options in Icechunk's words; where none of them is a credential, those of the environment are asked for."""
     words: dict[str, Any] = {}
     for word, value in object_options(scheme, options).items():
-        plain = word.lower()
-        for prefix in ("aws_", "google_", "azure_storage_"):
-            plain = plain.removeprefix(prefix)
+        plain = plain_word(word)
         if plain in names:
             words[names[plain]] = value
         elif plain == endpoint:
