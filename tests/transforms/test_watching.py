@@ -94,7 +94,7 @@ def test_a_broken_file_holds_up_no_other_and_is_listed(series: list[str], inbox:
     store = tmp_path / "store.parquet"
     (first,) = watching(inbox, store)
     assert first.summary is not None
-    assert (first.inputs, len(first.failures)) == (2, 1)
+    assert (first.inputs, first.summary.files, len(first.failures)) == (2, 2, 1)
     assert "day_1.nc" in first.failures[0]
     assert not (tmp_path / "failures.jsonl").exists()
     rounds = [each for _ in range(4) for each in watching(inbox, store, attempts=2, idle_seconds=0.1)]

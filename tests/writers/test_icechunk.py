@@ -17,6 +17,7 @@ import zarr
 from tests.icechunk_contents import contents, opened, store_of
 from vz_beam.combine.fragment import Fragment
 from vz_beam.errors import InputError, StoreError, StoreExistsError, UnsupportedError
+from vz_beam.storage.identity import Identity
 from vz_beam.testing.raw_store import RawStore
 from vz_beam.testing.writer_suite import Values, WriterSuite, raw_store, two_stores
 from vz_beam.writers import icechunk as icechunk_writer
@@ -169,3 +170,13 @@ def test_places_and_options_that_icechunk_lacks_are_refused(tmp_path: Path) -> N
     repository = icechunk.Repository.create(storage_of(str(tmp_path / "a"), None))
     with pytest.raises(UnsupportedError, match="makes containers for"):
         add_containers(repository, str(tmp_path / "a"), None, ["az://container/a.nc"], {})
+
+
+def test_a_repository_keeps_one_table_of_its_inputs(tmp_path: Path) -> None:
+    store = raw_store(tmp_path / "raw", "compressed")
+    url = str(tmp_path / "out" / "store.icechunk")
+    for number in range(3):
+        inputs = [Identity(f"file:///a{number}.nc", number, None, "2001-01-01T00:00:00Z")]
+        write_store(WRITER, url, store.layout, store.shards(), mode="overwrite", inputs=inputs)
+        assert WRITER.inputs(WriteTarget(url)) == inputs
+    assert len(list((tmp_path / "out" / "store.icechunk" / "vz_beam").iterdir())) == 1

@@ -17,6 +17,7 @@ from vz_beam.patterns.index import Index, Position
 from vz_beam.patterns.natural_order import natural_key
 from vz_beam.storage.listing import list_files
 from vz_beam.storage.urls import canonical_url
+from vz_beam.transforms.rounds import joined_summary
 from vz_beam.transforms.running import choices_by_transform, run_once
 from vz_beam.transforms.writing import WriteReferences
 from vz_beam.writers.left_out import record_failures
@@ -113,7 +114,8 @@ class Watch:
     def _round(self, urls: Sequence[str], began: float) -> Round:
         self._count += 1
         failures: list[FailedInput] = []
-        summary = self._tried(urls, failures)
+        done = self._tried(urls, failures)
+        summary = joined_summary(done) if done else None
         last = [failure for failure in failures if failure.attempts >= self._attempts]
         if last and self._is_there:
             about = summary or StoreSummary(self._store, "", 0)
@@ -121,23 +123,22 @@ class Watch:
         texts = tuple(map(str, failures))
         return Round(self._count, summary, texts, len(self._known), time.monotonic() - began)
 
-    def _tried(self, urls: Sequence[str], failures: list[FailedInput]) -> StoreSummary | None:
-        """One pipeline over inputs; where it fails, one over each of them, so that one input holds up no other."""
+    def _tried(self, urls: Sequence[str], failures: list[FailedInput]) -> list[StoreSummary]:
+        """One pipeline over inputs; where it fails, one over each half, so that one input holds up no other."""
         try:
-            return self._published(urls)
+            return [self._published(urls)]
         except (StoreError, InputError, PatternError):
             raise
         except TransientSourceError as error:
             if len(urls) == 1:
                 failures.append(self._failed(urls[0], error, is_try=False))
-                return None
+                return []
         except VzBeamError as error:
             if len(urls) == 1:
                 failures.append(self._failed(urls[0], error, is_try=True))
-                return None
-        found = [self._tried([url], failures) for url in urls]
-        done = [one for one in found if one is not None]
-        return done[-1] if done else None
+                return []
+        half = len(urls) // 2
+        return self._tried(urls[:half], failures) + self._tried(urls[half:], failures)
 
     def _published(self, urls: Sequence[str]) -> StoreSummary:
         places = range(len(self._known), len(self._known) + len(urls))

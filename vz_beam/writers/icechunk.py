@@ -170,6 +170,7 @@ def _publish(
 ) -> None:
     """Commits all parts to the branch ``BUILDING``, and moves ``main`` there."""
     base = repository.lookup_branch(MAIN)
+    last_table = _metadata(repository).get(_TABLE)
     if BUILDING in repository.list_branches():
         repository.delete_branch(BUILDING)
     repository.create_branch(BUILDING, base)
@@ -207,6 +208,8 @@ def _publish(
         )
     repository.reset_branch(MAIN, tip, from_snapshot_id=base)
     repository.delete_branch(BUILDING)
+    if last_table is not None and last_table != metadata.get(_TABLE):
+        staging.parent.sub(staging.name).delete(str(last_table))  # only the last commit's is ever asked for
 
 
 def _grow(store: Any, layout: Layout, nodes: NewNodes) -> None:
