@@ -117,6 +117,19 @@ def test_uncompressed_arrays_that_were_cut_are_compared(tmp_path: Path) -> None:
     assert verify_store(str(tmp_path / "cut.json")).equal == 3
 
 
+def test_chunks_that_were_written_anew_are_told_apart(files: list[str], tmp_path: Path) -> None:
+    with xr.open_dataset(files[1], engine="h5netcdf") as opened:
+        dataset = opened.load()
+    for name in ("t", "p"):
+        kept = {"zlib", "shuffle", "chunksizes", "dtype", "scale_factor", "add_offset", "_FillValue"}
+        dataset[name].encoding = {key: value for key, value in dataset[name].encoding.items() if key in kept}
+    dataset["t"].encoding["scale_factor"] = 0.2
+    dataset.to_netcdf(files[1], engine="h5netcdf", unlimited_dims=["time"])
+    found = verify_store(build(files, tmp_path / "store.parquet", mismatch="rewrite"))
+    assert (found.equal, len(found.unread), found.is_well) == (21, 4, True)
+    assert all("written anew (mismatch='rewrite')" in text for text in found.unread)
+
+
 def test_what_is_no_store_is_refused(files: list[str], tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="no store of references but a file, hdf5"):
         verify_store(files[0])

@@ -23,6 +23,7 @@ from vz_beam.parsers.parser import find_parser, skipping
 from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.urls import canonical_url, scheme_of
+from vz_beam.writers.rewritten_chunks import CHUNKS_SUFFIX
 from vz_beam.writers.writer import WriteTarget, find_writer
 
 SAMPLE = 200
@@ -146,7 +147,12 @@ class Verifier:
         by_file: dict[str, list[SampledChunk]] = {}
         for chunk in chunks:
             by_file.setdefault(chunk.url, []).append(chunk)
+        anew = f"{found.url}{CHUNKS_SUFFIX}/"
         for url, some in by_file.items():
+            if url.startswith(anew):
+                texts = tuple(f"{chunk}: written anew (mismatch='rewrite'), and in no input" for chunk in some)
+                found = found.merge(Verification(found.url, unread=texts))
+                continue
             found = found.merge(self._compared(root, shown, _holder(url, inputs), some))
         return found
 

@@ -28,6 +28,9 @@ from vz_beam.writers.writer import WriteTarget
 _NAME_DIGITS = 16
 """Of the SHA-256 in the name of an object: 64 bits tell apart more of them than there are."""
 
+CHUNKS_SUFFIX = ".chunks"
+"""What the folder beside a store is called that holds chunks that were written anew."""
+
 
 class RewriteReceipt(NamedTuple):
     """Proof that an object of rewritten chunks was written.
@@ -118,7 +121,7 @@ def remove_others(
 
 def _folder(target: WriteTarget, storage_options: Mapping[str, Any] | None) -> ByteSink:
     staging = open_staging(target, storage_options)
-    return staging.parent.sub(f"{staging.name}.chunks")
+    return staging.parent.sub(f"{staging.name}{CHUNKS_SUFFIX}")
 
 
 def _encoded(array: ArrayLayout, path: str, parts: list[RewritePart], open_location: OpenLocation) -> bytes:
