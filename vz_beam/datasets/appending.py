@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -118,13 +118,7 @@ def _dataset(
     root: ManifestGroup, loaded: set[str], label: str, open_location: Callable[[str], ByteSource]
 ) -> xr.Dataset | xr.DataTree:
     nodes = {}
-    for path, group in _groups("", root):
+    for path, group in root.walk():
         names = [name for name in group.arrays if join_path(path, name) in loaded]
         nodes[f"/{path}"] = virtual_dataset(group, open_location, url=label, loadable_variables=names)
     return nodes["/"] if len(nodes) == 1 else xr.DataTree.from_dict(nodes)
-
-
-def _groups(path: str, group: ManifestGroup) -> Iterator[tuple[str, ManifestGroup]]:
-    yield path, group
-    for name, member in group.groups.items():
-        yield from _groups(join_path(path, name), member)

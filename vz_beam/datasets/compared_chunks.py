@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vz_beam.combine.schema import join_path
 from vz_beam.datasets.originals import Original, Place
 from vz_beam.errors import InputError, VzBeamError
 from vz_beam.manifests.array import ManifestArray
@@ -37,12 +38,9 @@ class SampledChunk(NamedTuple):
         return f"{self.path} chunk ({place}), bytes {self.offset:,} to {self.offset + self.nbytes:,} of {self.url}"
 
 
-def arrays_of(group: ManifestGroup, prefix: str = "") -> Iterator[tuple[str, ManifestArray]]:
+def arrays_of(group: ManifestGroup) -> Iterator[tuple[str, ManifestArray]]:
     """Every array of a group and the groups in it, by path."""
-    for name, array in group.arrays.items():
-        yield prefix + name, array
-    for name, member in group.groups.items():
-        yield from arrays_of(member, f"{prefix}{name}/")
+    return ((join_path(path, name), array) for path, node in group.walk() for name, array in node.arrays.items())
 
 
 class FileChunks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from vz_beam.combine.choices import CHUNKS_PER_SHARD
@@ -75,7 +75,7 @@ def layout_and_shards(
     arrays: dict[str, ArrayLayout] = {}
     shards: dict[ShardKey, Fragment] = {}
     groups: dict[str, Attributes] = {}
-    for path, member in _groups("", group):
+    for path, member in group.walk():
         groups[path] = member.attributes
         for name, array in member.arrays.items():
             whole = join_path(path, name)
@@ -84,12 +84,6 @@ def layout_and_shards(
             fragment = fragment_of(array.manifest, grid_shape, (0,) * len(grid_shape))
             shards |= split_by_shard(whole, fragment, chunks_per_shard)
     return Layout(arrays, groups, chunks_per_shard=chunks_per_shard, inputs=inputs), shards
-
-
-def _groups(path: str, group: ManifestGroup) -> Iterator[tuple[str, ManifestGroup]]:
-    yield path, group
-    for name, member in group.groups.items():
-        yield from _groups(join_path(path, name), member)
 
 
 def _inputs(url: str, format: str, source: ByteSource, options: Mapping[str, Any] | None) -> list[Identity]:

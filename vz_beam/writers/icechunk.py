@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from vz_beam.combine.compact import packed_fragment, unpacked_fragment
 from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
-from vz_beam.errors import IncompleteStoreError, StoreError
+from vz_beam.errors import StoreError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.parsers.icechunk_repos.reading import read_repository
 from vz_beam.parsers.kerchunk.store_group import choices_of
@@ -48,7 +48,7 @@ from vz_beam.writers.icechunk_repository import (
 )
 from vz_beam.writers.input_table import inputs_file, joined_inputs, read_inputs_file, sorted_inputs
 from vz_beam.writers.receipts import check_receipts, summarize
-from vz_beam.writers.staging import Staging, open_staging
+from vz_beam.writers.staging import Staging, lost_parts, open_staging, part_key
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
 from vz_beam.writers.writer import AppendSides, WriteTarget, no_store, store_exists
 
@@ -113,7 +113,7 @@ class IcechunkWriter:
             icechunk_url(url)
         data = packed_fragment(Fragment.empty() if is_there else fragment)
         staging = open_staging(target, storage_options)
-        staging.parent.sub(staging.building).write(_part_key(key), data)
+        staging.parent.sub(staging.building).write(part_key(key), data)
         return rows.receipt(data)
 
     def commit(
@@ -130,19 +130,15 @@ class IcechunkWriter:
         repository = open_repository(target.url, storage_options)
         if repository is None or _metadata(repository).get(_RUN) != target.run:
             parts = staging.parent.sub(staging.building)
-            absent = [key for key in counted if not parts.exists(_part_key(key))]
+            absent = [part_key(key) for key in counted if not parts.exists(part_key(key))]
             if absent:
-                raise IncompleteStoreError(
-                    f"store {target.url} is not published: {len(absent):,} of {len(counted):,} parts are not in "
-                    f"{parts.url} although they were written, the first is {_part_key(absent[0])}. "
-                    "Way out: run again, one run at a time"
-                )
+                raise lost_parts(target.url, parts.url, absent, len(counted))
             staging.check_claim(target.run)
             if target.mode == "create" and repository is not None and is_published(repository):
                 raise store_exists(target)
             if repository is None:
                 repository = create_repository(target.url, storage_options, layout)
-            fragments = ((key, unpacked_fragment(parts.read(_part_key(key)))) for key in counted)
+            fragments = ((key, unpacked_fragment(parts.read(part_key(key)))) for key in counted)
             with told(target.url):
                 _publish(repository, staging, target, layout, fragments, inputs, storage_options)
         staging.parent.delete(staging.building)
@@ -282,10 +278,6 @@ def _stored_fragment(
 
 def _key(path: str) -> str:
     return f"{path}/zarr.json" if path else "zarr.json"
-
-
-def _part_key(key: ShardKey) -> str:
-    return f"{key.path}/{key.number}.part"
 
 
 WRITER = IcechunkWriter()

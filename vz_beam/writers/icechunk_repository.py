@@ -15,6 +15,7 @@ from vz_beam.combine.layout import Layout
 from vz_beam.errors import InputError, StoreError, UnsupportedError
 from vz_beam.storage.storage_options import object_options, plain_word
 from vz_beam.storage.urls import canonical_url, local_path_of, root_and_key, scheme_of
+from vz_beam.writers.icechunk_locations import icechunk_url
 
 MAIN = "main"
 BUILDING = "vz_beam-building"
@@ -261,8 +262,6 @@ def _prefixes(urls: Iterable[str]) -> list[str]:
 
 
 def _is_encoded(path: str) -> bool:
-    from vz_beam.writers.icechunk_locations import icechunk_url
-
     return icechunk_url(f"file://{path}") != f"file://{path}"
 
 
@@ -272,7 +271,7 @@ def _store_of(prefix: str, sources: Mapping[str, Any]) -> Any:
     if scheme == "file":
         return icechunk.local_filesystem_store(local_path_of(prefix))
     if scheme == "s3":
-        words = _s3_words("s3", {word: value for word, value in sources.items() if word not in ("client_options",)})
+        words = _s3_words("s3", sources)
         given = {name: words[name] for name in _PUBLIC_S3_WORDS if name in words}
         return icechunk.s3_store(**{"region": "us-east-1", "s3_compatible": "endpoint_url" in given, **given})
     if scheme in ("gs", "gcs"):

@@ -21,6 +21,7 @@ from vz_beam.writers.icechunk_documents import Document, NewArray, NewNodes, new
 from vz_beam.writers.icechunk_existing import Parts, appended_parts, region_parts
 from vz_beam.writers.icechunk_locations import check_containers, checksums_of, icechunk_url
 from vz_beam.writers.icechunk_nodes import check_mode, create_nodes
+from vz_beam.writers.icechunk_repository import icechunk_module
 
 if TYPE_CHECKING:
     from icechunk import IcechunkStore
@@ -85,12 +86,7 @@ def check_store(store: Any) -> None:
         InputTypeError: another kind of store.
         InputError: a store of a read-only session, or no icechunk here.
     """
-    try:
-        from icechunk import IcechunkStore
-    except ImportError:
-        raise InputError("icechunk is not installed. Way out: pip install 'vz-beam[icechunk]'") from None
-
-    if not isinstance(store, IcechunkStore):
+    if not isinstance(store, icechunk_module().IcechunkStore):
         raise InputTypeError(
             f"to_icechunk needs an IcechunkStore, not a {type(store).__name__}: give session.store, where session is "
             "repository.writable_session('main')"

@@ -19,7 +19,6 @@ from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
 from vz_beam.errors import (
     FormatError,
-    IncompleteStoreError,
     SourceNotFoundError,
     UnsupportedError,
 )
@@ -33,7 +32,7 @@ from vz_beam.writers.dataset_references import chunk_keys, chunk_references, met
 from vz_beam.writers.input_table import joined_inputs, sorted_inputs
 from vz_beam.writers.kerchunk_metadata import store_metadata
 from vz_beam.writers.receipts import check_receipts, summarize
-from vz_beam.writers.staging import Staging, open_staging
+from vz_beam.writers.staging import Staging, lost_parts, open_staging, part_key
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
 from vz_beam.writers.writer import AppendSides, WriteTarget, no_store, store_exists
 
@@ -102,7 +101,7 @@ class KerchunkJSONWriter:
         grid_shape = layout.arrays[key.path].metadata.chunk_grid.grid_shape
         lines = (_line(name, reference) for name, reference in chunk_references(rows, grid_shape))
         data = "\n".join(lines).encode()
-        staging.parent.sub(staging.building).write(_part_key(key), data)
+        staging.parent.sub(staging.building).write(part_key(key), data)
         return rows.receipt(data)
 
     def commit(
@@ -117,20 +116,16 @@ class KerchunkJSONWriter:
         staging = open_staging(target, storage_options)
         counted = check_receipts(layout, receipts, target.url)
         parts = staging.parent.sub(staging.building)
-        absent = [key for key in counted if not parts.exists(_part_key(key))]
+        absent = [part_key(key) for key in counted if not parts.exists(part_key(key))]
         if (absent or not counted) and _is_published(staging, layout, counted):
             data = staging.parent.read(staging.name)
         elif absent:
-            raise IncompleteStoreError(
-                f"store {target.url} is not published: {len(absent):,} of {len(counted):,} parts are not in "
-                f"{parts.url} although they were written, the first is {_part_key(absent[0])}. "
-                "Way out: run again, one run at a time"
-            )
+            raise lost_parts(target.url, parts.url, absent, len(counted))
         else:
             staging.check_claim(target.run)
             known = _inputs(staging) if target.mode == "append" else []
             inputs = joined_inputs(known, inputs, staging.url) if known else sorted_inputs(inputs)
-            data = _join([parts.read(_part_key(key)) for key in counted], layout, inputs)
+            data = _join([parts.read(part_key(key)) for key in counted], layout, inputs)
             if target.mode == "create" and staging.is_taken() and staging.parent.read(staging.name) != data:
                 raise store_exists(target)
             staging.parent.write(staging.name, data)
@@ -149,10 +144,6 @@ def _line(name: str, reference: str | list[Any]) -> str:
 
 _dumps = json.JSONEncoder(ensure_ascii=False).encode
 _url_text = lru_cache(maxsize=1024)(_dumps)
-
-
-def _part_key(key: ShardKey) -> str:
-    return f"{key.path}/{key.number}.part"
 
 
 def _join(parts: Iterable[bytes], layout: Layout, inputs: Iterable[Identity]) -> bytes:

@@ -27,7 +27,7 @@ from vz_beam.writers.appended_rows import appended_rows, group_as_stored, loaded
 from vz_beam.writers.input_table import INPUTS_KEY, inputs_file, joined_inputs, read_inputs_file, sorted_inputs
 from vz_beam.writers.receipts import check_receipts, summarize
 from vz_beam.writers.record_files import record_file, record_key
-from vz_beam.writers.staging import Staging, open_staging
+from vz_beam.writers.staging import Staging, lost_parts, open_staging
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
 from vz_beam.writers.writer import AppendSides, WriteTarget, no_store, store_exists
 
@@ -148,11 +148,7 @@ class RecordStoreWriter:
         ):
             staging.parent.delete(staging.building)
         elif absent:
-            raise IncompleteStoreError(
-                f"store {target.url} is not published: {len(absent):,} of {len(written):,} record files are "
-                f"not in {built.url} although they were written, the first is {absent[0]}. "
-                "Way out: run again, one run at a time"
-            )
+            raise lost_parts(target.url, built.url, absent, len(written), "record files")
         else:
             staging.check_claim(target.run)
             if (

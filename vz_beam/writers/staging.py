@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vz_beam.errors import InputError, StoreError
+from vz_beam.combine.fragment import ShardKey
+from vz_beam.errors import IncompleteStoreError, InputError, StoreError
 from vz_beam.storage.byte_sink import ByteSink, open_sink
 from vz_beam.storage.urls import canonical_url, root_and_key
 from vz_beam.writers.writer import WriteTarget
@@ -105,3 +106,24 @@ def open_staging(target: WriteTarget, storage_options: Mapping[str, Any] | None)
     is_local = root == "file://"
     slash = "/" if is_local or (folder and root != "memory://") else ""
     return Staging(open_sink(f"{root}{slash}{folder}", storage_options), name, is_local)
+
+
+def part_key(key: ShardKey) -> str:
+    """Where a shard stands while a store is built that is one file, or has no file for each shard."""
+    return f"{key.path}/{key.number}.part"
+
+
+def lost_parts(url: str, place: str, absent: Sequence[str], count: int, what: str = "parts") -> IncompleteStoreError:
+    """The error where what was written is not there any more.
+
+    Args:
+        url: of the store.
+        place: URL of the folder where it should be.
+        absent: keys below that folder.
+        count: how many there should be.
+        what: they are.
+    """
+    return IncompleteStoreError(
+        f"store {url} is not published: {len(absent):,} of {count:,} {what} are not in {place} although they were "
+        f"written, the first is {absent[0]}. Way out: run again, one run at a time"
+    )
