@@ -10,9 +10,9 @@ import xarray as xr
 
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.choices import CombineChoices
-from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
+from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
-from vz_beam.combine.placing import place_in_shards, references_of
+from vz_beam.combine.placing import place_all
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import FailedInput, schema_of
 from vz_beam.manifests import ArrayMetadata, ChunkManifest, Codec, ManifestArray
@@ -74,8 +74,4 @@ def combine(
     for index, dataset in inputs:
         gathered.add(schema_of(index, dataset))
     layout = plan_layout(gathered, CombineChoices(**choices))
-    parts: dict[ShardKey, list[Fragment]] = {}
-    for index, dataset in inputs:
-        for key, fragment in place_in_shards(layout, references_of(index, dataset)):
-            parts.setdefault(key, []).append(fragment)
-    return layout, {key: merge_fragments(found, key.path) for key, found in sorted(parts.items())}
+    return layout, place_all(layout, inputs)

@@ -94,6 +94,12 @@ def _add_build_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--append-dim", metavar="DIM", help="the dimension along which a store grows (default: --concat-dim)"
     )
+    parser.add_argument(
+        "--changed",
+        choices=("raise", "replace"),
+        default="raise",
+        help="what a store that grows does about its files that are not what they were (default: raise)",
+    )
     _add_choices(parser)
     parser.add_argument("--attempts", type=_count, metavar="N", help="tries of a file where the failure may pass")
     parser.add_argument(

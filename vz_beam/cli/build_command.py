@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = PipelineOptions(arguments.beam_options)
     pattern = pattern_of(files, arguments.concat_dim, arguments.name_pattern, arguments.source_storage_options)
     choices |= {"workers": arguments.workers, "runner": runner_of(options), "options": options}
-    choices["progress"] = not arguments.no_progress
+    choices |= {"progress": not arguments.no_progress, "changed": arguments.changed}
     if arguments.inputs_per_round is not None and not arguments.dry_run:
         choices["inputs_per_round"] = arguments.inputs_per_round
     if arguments.dry_run:

@@ -75,7 +75,7 @@ def appended_layout(
         schema_of(Index((Position(append_dim, "concat", number, 2),)), dataset)
         for number, dataset in enumerate((stored, added))
     )
-    sides = SchemaAccumulator().add(first).add(_without_new_attributes(second, first))
+    sides = SchemaAccumulator().add(first).add(without_new_attributes(second, first))
     choices = replace(
         layout.choices,
         chunks_per_shard=chunks_per_shard,
@@ -109,7 +109,7 @@ def appended_layout(
     )
 
 
-def _without_new_attributes(schema: InputSchema, stored: InputSchema) -> InputSchema:
+def without_new_attributes(schema: InputSchema, stored: InputSchema) -> InputSchema:
     """Attributes that the store lacks were dropped from it, as inputs differed in them, and stay out of it."""
     variables = {}
     for path, variable in schema.variables.items():

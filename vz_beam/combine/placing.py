@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from vz_beam.combine.fragment import Fragment, ShardKey, fragment_of, split_by_shard
+from vz_beam.combine.fragment import Fragment, ShardKey, fragment_of, merge_fragments, split_by_shard
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.combine.schema import join_path, nodes_of, source_of, virtual_array
 from vz_beam.errors import CombineError, ManifestError
@@ -131,6 +131,15 @@ def place_in_shards(layout: Layout, references: InputReferences) -> Iterator[tup
     """As :func:`place`, cut where shards begin."""
     for path, fragment in place(layout, references):
         yield from split_by_shard(path, fragment, layout.chunks_per_shard)
+
+
+def place_all(layout: Layout, inputs: Iterable[tuple[Index, xr.Dataset | xr.DataTree]]) -> dict[ShardKey, Fragment]:
+    """The references of every shard that has any, of inputs that are all here."""
+    parts: dict[ShardKey, list[Fragment]] = {}
+    for index, dataset in inputs:
+        for key, fragment in place_in_shards(layout, references_of(index, dataset)):
+            parts.setdefault(key, []).append(fragment)
+    return {key: merge_fragments(found, key.path) for key, found in sorted(parts.items())}
 
 
 def fitting_chunks(

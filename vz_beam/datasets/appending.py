@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import xarray as xr
+from typing import Any, NamedTuple
 
 from vz_beam.combine.append import append_dimension, appended_layout, moved_to_end
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
-from vz_beam.combine.schema import join_path
-from vz_beam.datasets.virtual_variables import virtual_dataset
-from vz_beam.errors import StoreMismatchError
-from vz_beam.manifests.group import ManifestGroup
+from vz_beam.datasets.virtual_variables import group_dataset
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.identity import Identity
@@ -50,8 +45,8 @@ def grown_layout(
     dim = append_dimension(layout, target.append_dim)
     sides = writer.sides(target, layout, storage_options)
     loaded = {path for path, array in layout.arrays.items() if array.is_loaded}
-    stored = _dataset(sides.stored, loaded, target.url, open_location)
-    added = _dataset(sides.added, loaded, "what is appended", open_location)
+    stored = group_dataset(sides.stored, loaded, target.url, open_location)
+    added = group_dataset(sides.added, loaded, "what is appended", open_location)
     return appended_layout(stored, added, layout, dim, sides.chunks_per_shard, keeps_shards=sides.keeps_shards)
 
 
@@ -80,6 +75,13 @@ def append_store(
     return writer.commit(target, grown, receipts, storage_options, inputs)
 
 
+class KnownInputs(NamedTuple):
+    """URLs of the inputs that a store has: as they are now, and those that have changed since."""
+
+    same: frozenset[str]
+    changed: tuple[str, ...]
+
+
 def known_inputs(
     writer: Writer,
     target: WriteTarget,
@@ -87,14 +89,8 @@ def known_inputs(
     storage_options: Mapping[str, Any] | None,
     source_options: Mapping[str, Any] | None = None,
     registry: Any = None,
-) -> set[str]:
-    """Those of ``urls`` that the store at ``target`` has, as they are now.
-
-    Each of them is asked what it is: one request.
-
-    Raises:
-        StoreMismatchError: names those that have changed since.
-    """
+) -> KnownInputs:
+    """Those of ``urls`` that the store at ``target`` has; each of them is asked what it is: one request."""
     stored = {one.url: one for one in writer.inputs(target, storage_options)}
     found = {url: stored[name] for url in urls if (name := canonical_url(url)) in stored}
 
@@ -107,18 +103,4 @@ def known_inputs(
 
     with ThreadPoolExecutor(_TOGETHER) as pool:
         changed = [url for url, is_other in zip(found, pool.map(has_changed, found), strict=True) if is_other]
-    if changed:
-        raise StoreMismatchError(
-            tuple(f"{url} has changed since {target.url} was written of it" for url in sorted(changed))
-        )
-    return set(found)
-
-
-def _dataset(
-    root: ManifestGroup, loaded: set[str], label: str, open_location: Callable[[str], ByteSource]
-) -> xr.Dataset | xr.DataTree:
-    nodes = {}
-    for path, group in root.walk():
-        names = [name for name in group.arrays if join_path(path, name) in loaded]
-        nodes[f"/{path}"] = virtual_dataset(group, open_location, url=label, loadable_variables=names)
-    return nodes["/"] if len(nodes) == 1 else xr.DataTree.from_dict(nodes)
+    return KnownInputs(frozenset(found.keys() - set(changed)), tuple(sorted(changed)))

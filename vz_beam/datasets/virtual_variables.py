@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import xarray as xr
 from xarray.indexes import PandasIndex
 
-from vz_beam.combine.schema import virtual_array
+from vz_beam.combine.schema import join_path, virtual_array
 from vz_beam.combine.skipped import SKIPPED_KEY
 from vz_beam.errors import InputError, ManifestError
 from vz_beam.manifests.array import ManifestArray
@@ -82,6 +82,24 @@ def virtual_dataset(
     if skipped:
         dataset.encoding[SKIPPED_KEY] = dict(skipped)
     return dataset
+
+
+def group_dataset(
+    root: ManifestGroup, loaded: Container[str], label: str, open_location: Callable[[str], ByteSource]
+) -> xr.Dataset | xr.DataTree:
+    """A group as a virtual dataset, or as a tree where it has groups in it; the variables at ``loaded`` are so here.
+
+    Args:
+        root: of a file or store.
+        loaded: paths of variables.
+        label: names it in messages.
+        open_location: gives the byte source of a URL.
+    """
+    nodes = {}
+    for path, group in root.walk():
+        names = [name for name in group.arrays if join_path(path, name) in loaded]
+        nodes[f"/{path}"] = virtual_dataset(group, open_location, url=label, loadable_variables=names)
+    return nodes["/"] if len(nodes) == 1 else xr.DataTree.from_dict(nodes)
 
 
 def _virtual_variable(name: str, array: ManifestArray) -> xr.Variable:

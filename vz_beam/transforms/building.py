@@ -41,6 +41,7 @@ def build(
     options: PipelineOptions | Mapping[str, Any] | None = None,
     progress: bool = True,
     inputs_per_round: int | None = None,
+    changed: str = "raise",
     **choices: Any,
 ) -> StoreSummary:
     """Builds one store of references.
@@ -55,6 +56,8 @@ def build(
         progress: whether to show progress on standard error.
         inputs_per_round: build in rounds of that many inputs, each published before the next begins: memory is that of
             one round, and a run that was killed goes on with ``mode="append"``. Readers see the store grow.
+        changed: what ``mode="append"`` does about inputs of the store that are not what they were: ``"raise"`` names
+            them, ``"replace"`` opens them again and first of all writes the store anew with what they hold now.
         **choices: those of the three transforms; ``storage_options`` is ``source_storage_options`` and
             ``target_storage_options`` here, and where only one is given as ``storage_options`` it is both.
 
@@ -80,6 +83,7 @@ def build(
             progress=progress,
             choices=choices,
             inputs_per_round=inputs_per_round,
+            changed=changed,
         )
 
 
@@ -93,6 +97,7 @@ def plan_build(
     runner: Any = None,
     options: PipelineOptions | Mapping[str, Any] | None = None,
     progress: bool = True,
+    changed: str = "raise",
     **choices: Any,
 ) -> BuildPlan:
     """What :func:`build` would do with the same arguments: inputs are opened, and nothing is written.
@@ -106,6 +111,7 @@ def plan_build(
         runner: as of :func:`build`.
         options: as of :func:`build`.
         progress: as of :func:`build`.
+        changed: as of :func:`build`.
         **choices: those of :func:`build`.
 
     Raises:
@@ -126,6 +132,7 @@ def plan_build(
             options=options,
             progress=progress,
             choices=choices,
+            changed=changed,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
@@ -55,6 +55,7 @@ def run_plan(
     options: PipelineOptions | Mapping[str, Any] | None,
     progress: bool,
     choices: Mapping[str, Any],
+    changed: str = "raise",
 ) -> BuildPlan:
     """What :func:`vz_beam.transforms.building.plan_build` says; ``worker_command`` starts a worker process."""
     if sample is not None and sample < 1:
@@ -68,11 +69,14 @@ def run_plan(
     combining.pop("layout", None)
     listing_options = choices.get("source_storage_options", choices.get("storage_options"))
     pairs = inputs_of(files_or_pattern, concat_dim, listing_options)
+    notes: tuple[str, ...] = ()
     is_append = target is not None and writing.get("mode") == "append"
     if is_append:
-        pairs, combining = without_known(pairs, str(target), opening, combining, writing)
+        pairs, combining, others = without_known(pairs, str(target), opening, combining, writing, changed)
+        notes = (f"{len(others):,} inputs of the store have changed and would be replaced",) if others else ()
         if not pairs:
-            return BuildPlan(0, 0, Layout({}, {}, notes=("nothing is new: the store has all inputs",)), store=store)
+            notes = notes or ("nothing is new: the store has all inputs",)
+            return BuildPlan(0, 0, Layout({}, {}, notes=notes), store=store)
     chosen = CombineChoices(**combining)
     some = pairs if sample is None else sampled(pairs, sample)
 
@@ -95,6 +99,7 @@ def run_plan(
         layout = plan_layout(gathered.schemas, chosen)
         if is_append:
             _check_append(str(target), layout, opening, writing)
+            layout = replace(layout, notes=(*notes, *layout.notes))
     except MismatchError as error:
         layout, problems = None, error.disagreements
     except CombineError as error:

@@ -9,8 +9,9 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -18,7 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from vz_beam import errors
 from vz_beam.combine.new_inputs import new_inputs, split_in_rounds
 from vz_beam.datasets.appending import known_inputs
-from vz_beam.errors import InputError, MismatchError, VzBeamError
+from vz_beam.errors import InputError, MismatchError, StoreMismatchError, VzBeamError
 from vz_beam.patterns.file_pattern import FilePattern
 from vz_beam.patterns.file_sequence import pattern_from_file_sequence
 from vz_beam.patterns.foreign import as_pattern_items
@@ -28,6 +29,7 @@ from vz_beam.transforms.combining import CombineManifests
 from vz_beam.transforms.opening import OpenWithVirtualizarr
 from vz_beam.transforms.progress_bar import ProgressBar
 from vz_beam.transforms.progress_log import ProgressLog
+from vz_beam.transforms.replacing import replaced_inputs
 from vz_beam.transforms.rounds import joined_summary
 from vz_beam.transforms.runners import check_runner, local_runner
 from vz_beam.transforms.writing import WriteReferences
@@ -53,6 +55,7 @@ def run_build(
     progress: bool,
     choices: Mapping[str, Any],
     inputs_per_round: int | None = None,
+    changed: str = "raise",
 ) -> StoreSummary:
     """What :func:`vz_beam.transforms.building.build` says; ``worker_command`` starts a worker process."""
     if inputs_per_round is not None and inputs_per_round < 1:
@@ -62,19 +65,24 @@ def run_build(
     opening, combining, writing = choices_by_transform(choices)
     combining = with_absent(combining, files_or_pattern)
     append_dim = writing.pop("append_dim", None) if writing.get("mode") != "append" and inputs_per_round else None
-    if writing.get("mode") == "append":
-        count = len(pairs)
-        pairs, combining = without_known(pairs, target, opening, combining, writing)
-        if not pairs:
-            return _nothing_new(target, writing, count)
-
     running = {
         "workers": workers, "worker_command": worker_command, "runner": runner, "options": options, "progress": progress
     }  # fmt: skip
-    if inputs_per_round is None:
-        return run_once(pairs, target, opening, combining, writing, running)
-    absent = combining.pop("absent", ())
     rounds: list[StoreSummary] = []
+    if writing.get("mode") == "append":
+        count = len(pairs)
+        pairs, combining, others = without_known(pairs, target, opening, combining, writing, changed)
+        if others:
+            chosen: dict[str, Any] = {"target": target, "opening": opening, "combining": combining, "writing": writing}
+            rounds.append(run_pipeline(partial(replaced_inputs, pairs=others, **chosen), others, **running))
+            writing = {**writing, "goes_on": True}
+        if not pairs:
+            return joined_summary(rounds) if rounds else _nothing_new(target, writing, count)
+    elif changed != "raise":
+        raise InputError(f"changed={changed!r} is for mode='append', which finds inputs that have changed")
+    if inputs_per_round is None:
+        return joined_summary([*rounds, run_once(pairs, target, opening, combining, writing, running)])
+    absent = combining.pop("absent", ())
     for part, absent_here in split_in_rounds(pairs, absent, writing.get("append_dim", append_dim), inputs_per_round):
         if rounds:
             writing = {**writing, "mode": "append", "goes_on": True}
@@ -147,17 +155,26 @@ def run_pipeline(
             return pickle.load(file)
 
 
+class NewInputs(NamedTuple):
+    """(index, URL) of what a store lacks, the choices of combining these, and (index, URL) of what has changed."""
+
+    pairs: list[tuple[Index, str]]
+    combining: dict[str, Any]
+    changed: list[tuple[Index, str]]
+
+
 def without_known(
     pairs: Sequence[tuple[Index, str]],
     target: str | os.PathLike[str],
     opening: Mapping[str, Any],
     combining: Mapping[str, Any],
     writing: Mapping[str, Any],
-) -> tuple[list[tuple[Index, str]], dict[str, Any]]:
-    """(index, URL) of the inputs that the store at ``target`` does not have yet, and the choices of combining these.
+    changed: str = "raise",
+) -> NewInputs:
+    """The inputs that the store at ``target`` does not have yet, or not as they are now.
 
     Raises:
-        StoreMismatchError: inputs that have changed since they were put into the store.
+        StoreMismatchError: names those that have changed, with ``changed="raise"``.
         InputError: inputs of one place of the pattern of which the store has some.
     """
     writes = WriteReferences(target, **writing)
@@ -170,8 +187,15 @@ def without_known(
         opening.get("registry"),
     )
     absent = combining.get("absent", ())
-    left, still_absent = new_inputs(pairs, absent, known.__contains__, writing.get("append_dim"))
-    return left, {**combining, "absent": still_absent}
+    if changed not in ("raise", "replace"):
+        raise InputError(f"changed={changed!r} is neither 'raise' nor 'replace'")
+    if known.changed and changed == "raise":
+        url = writes.target.url
+        raise StoreMismatchError(tuple(f"{one} has changed since {url} was written of it" for one in known.changed))
+    others = [pair for pair in pairs if pair[1] in set(known.changed)]
+    have = known.same | set(known.changed)
+    left, still_absent = new_inputs(pairs, absent, have.__contains__, writing.get("append_dim"))
+    return NewInputs(left, {**combining, "absent": still_absent}, others)
 
 
 def _nothing_new(target: str | os.PathLike[str], writing: Mapping[str, Any], count: int) -> StoreSummary:
