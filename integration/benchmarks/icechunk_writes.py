@@ -74,20 +74,20 @@ def measure(writer: str, count: int, files: int, marks: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         repository = icechunk.Repository.create(icechunk.local_filesystem_storage(folder), config)
         session = repository.writable_session("main")
-        before = _peak_megabytes()
+        before = peak_megabytes()
         began = time.perf_counter()
         dataset.vz.to_icechunk(session.store, **choices)
         written = time.perf_counter()
-        write_peak = _peak_megabytes() - before
+        write_peak = peak_megabytes() - before
         session.commit("written")
         committed = time.perf_counter()
     return (
         f"write {written - began:6.2f} s, +{write_peak:4.0f} MB; "
-        f"commit {committed - written:5.2f} s, +{_peak_megabytes() - before:4.0f} MB"
+        f"commit {committed - written:5.2f} s, +{peak_megabytes() - before:4.0f} MB"
     )
 
 
-def _peak_megabytes() -> float:
+def peak_megabytes() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
 

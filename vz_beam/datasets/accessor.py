@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import ChainMap
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +14,19 @@ import xarray as xr
 
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.choices import CHUNKS_PER_SHARD, CombineChoices
-from vz_beam.combine.fragment import Fragment, ShardKey, split_by_shard
+from vz_beam.combine.fragment import Fragment, ShardKey
 from vz_beam.combine.layout import Layout
-from vz_beam.combine.placing import place, references_of
+from vz_beam.combine.placing import InputReferences, place, place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import nodes_of, schema_of, virtual_array
 from vz_beam.combine.skipped import skipped_in
+from vz_beam.combine.whole_shards import WholeShards
 from vz_beam.datasets.appending import append_store
 from vz_beam.datasets.changed_arrays import Data, changed_arrays
 from vz_beam.datasets.rechunking import rechunked_variables
 from vz_beam.errors import InputError, InputTypeError
 from vz_beam.manifests.array import ManifestArray
+from vz_beam.manifests.chunk_manifest import ChunkManifest
 from vz_beam.manifests.path_columns import check_new_paths
 from vz_beam.patterns.index import Index
 from vz_beam.storage.identity import IDENTITY_KEY, Identity
@@ -97,17 +101,19 @@ class _VirtualAccessor:
         if format != "dict" and filepath is None:
             raise InputError(f"format {format!r} needs a filepath to write to")
         self._warn_unless_virtual()
-        layout, fragments = self._references(record_size)
+        index = Index(())
+        schema, references = schema_of(index, self._data), references_of(index, self._data)
+        layout = plan_layout(SchemaAccumulator().add(schema), CombineChoices(chunks_per_shard=record_size))
         if format == "dict":
-            return kerchunk_dict(layout, fragments)
+            return kerchunk_dict(layout, dict(place(layout, references)))
         assert filepath is not None
         writer = find_writer(str(filepath), f"kerchunk-{format}")
         target = WriteTarget(os.fspath(filepath), mode, append_dim)
         choices: dict[str, Any] = {"storage_options": storage_options, "inputs": self._inputs()}
         if mode == "append":
-            append_store(writer, target, layout, _shards(layout, fragments), **choices)
+            append_store(writer, target, layout, _shards(layout, references), **choices)
         else:
-            write_store(writer, target.url, layout, _shards(layout, fragments), mode=mode, **choices)
+            write_store(writer, target.url, layout, _shards(layout, references), mode=mode, **choices)
         return None
 
     def _inputs(self) -> list[Identity]:
@@ -121,12 +127,6 @@ class _VirtualAccessor:
         variables = [v for _, node in nodes_of(self._data) for v in node.variables.values()]
         if variables and all(virtual_array(variable) is None for variable in variables):
             warnings.warn("none of the variables is virtual: all values are written into the references", stacklevel=3)
-
-    def _references(self, record_size: int) -> tuple[Layout, dict[str, Fragment]]:
-        index = Index(())
-        schema = schema_of(index, self._data)
-        layout = plan_layout(SchemaAccumulator().add(schema), CombineChoices(chunks_per_shard=record_size))
-        return layout, dict(place(layout, references_of(index, self._data)))
 
 
 class VirtualDatasetAccessor(_VirtualAccessor):
@@ -296,8 +296,17 @@ def _renamed(data: Data, new: str | Callable[[str], str]) -> Data:
     )
 
 
-def _shards(layout: Layout, fragments: Mapping[str, Fragment]) -> dict[ShardKey, Fragment]:
-    shards = dict.fromkeys(layout.shard_keys(), Fragment.empty())
-    for path, fragment in fragments.items():
-        shards.update(split_by_shard(path, fragment, layout.chunks_per_shard))
-    return shards
+def _shards(layout: Layout, references: InputReferences) -> Mapping[ShardKey, Fragment]:
+    """Those of a dataset that is all of its layout; chunks stay where they are, but for those that need more work."""
+    whole: dict[str, ChunkManifest] = {}
+    others: dict[ShardKey, Fragment] = {}
+    for part in references.arrays:
+        array = layout.arrays[part.path]
+        if part.manifest is None:
+            continue
+        if array.is_cut or array.rewriting or array.unwritten is not None:
+            alone = replace(references, arrays=(part,))
+            others.update(place_in_shards(layout, alone))
+        else:
+            whole[part.path] = part.manifest
+    return ChainMap(others, WholeShards(whole, layout.chunks_per_shard))  # type: ignore[arg-type]  # not written to

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from vz_beam.combine.choices import CHUNKS_PER_SHARD
-from vz_beam.combine.fragment import Fragment, ShardKey, fragment_of, split_by_shard
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.combine.schema import join_path
+from vz_beam.combine.whole_shards import WholeShards
 from vz_beam.errors import InputError
+from vz_beam.manifests.chunk_manifest import ChunkManifest
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.metadata import Attributes
 from vz_beam.parsers.parser import find_parser
@@ -68,22 +69,19 @@ def convert_store(
     return write_store(writer, place, layout, shards, mode=mode, storage_options=options, inputs=inputs)
 
 
-def layout_and_shards(
-    group: ManifestGroup, chunks_per_shard: int, inputs: int
-) -> tuple[Layout, dict[ShardKey, Fragment]]:
+def layout_and_shards(group: ManifestGroup, chunks_per_shard: int, inputs: int) -> tuple[Layout, WholeShards]:
     """What a writer needs of a group, all of its chunks being references."""
     arrays: dict[str, ArrayLayout] = {}
-    shards: dict[ShardKey, Fragment] = {}
+    manifests: dict[str, ChunkManifest] = {}
     groups: dict[str, Attributes] = {}
     for path, member in group.walk():
         groups[path] = member.attributes
         for name, array in member.arrays.items():
             whole = join_path(path, name)
             arrays[whole] = ArrayLayout(array.metadata)
-            grid_shape = array.metadata.chunk_grid.grid_shape
-            fragment = fragment_of(array.manifest, grid_shape, (0,) * len(grid_shape))
-            shards |= split_by_shard(whole, fragment, chunks_per_shard)
-    return Layout(arrays, groups, chunks_per_shard=chunks_per_shard, inputs=inputs), shards
+            manifests[whole] = array.manifest
+    layout = Layout(arrays, groups, chunks_per_shard=chunks_per_shard, inputs=inputs)
+    return layout, WholeShards(manifests, chunks_per_shard)
 
 
 def _inputs(url: str, format: str, source: ByteSource, options: Mapping[str, Any] | None) -> list[Identity]:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from vz_beam.combine.append import stored_numbers
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.layout import Layout
+from vz_beam.combine.whole_shards import fragment_at
 from vz_beam.errors import StoreMismatchError
-from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
+from vz_beam.manifests.chunk_manifest import INLINED, ChunkManifest
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.metadata import ArrayMetadata
 from vz_beam.parsers.kerchunk.documents import ArrayDocument, sorted_documents
@@ -87,12 +88,7 @@ def fragment_of_group(group: ManifestGroup, path: str, numbers: NDArray[np.int64
     *parents, name = path.split("/")
     for parent in parents:
         group = group.groups[parent]
-    manifest = group.arrays[name].manifest
-    ids, offsets, lengths = (c.ravel()[numbers] for c in (manifest.location_ids, manifest.offsets, manifest.lengths))
-    here = ids != MISSING
-    inlined = {number: manifest.inlined[number] for number in numbers[ids == INLINED].tolist()}
-    columns = (numbers[here], ids[here], offsets[here], lengths[here])
-    return Fragment(manifest.locations, *columns, inlined).take(slice(None))
+    return fragment_at(group.arrays[name].manifest, numbers)
 
 
 def loaded_chunks(layout: Layout) -> dict[str, Mapping[int, bytes]]:
