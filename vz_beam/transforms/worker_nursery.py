@@ -28,9 +28,10 @@ PASSED_ON = (
 )
 """What Beam tells a worker through its environment."""
 
-_MEMORY = {"MALLOC_ARENA_MAX": "1"}
+_THRIFT = {"MALLOC_ARENA_MAX": "1", "ICECHUNK_NO_LOGS": "1"}
 """One heap a worker. With glibc's one for each thread, columns that were freed in one are no use to the others:
-10,000,000 references took 0.46 GiB a worker and take 0.35, 30,000,000 took 0.60 and take 0.53 (measured)."""
+10,000,000 references took 0.46 GiB a worker and take 0.35, 30,000,000 took 0.60 and take 0.53 (measured).
+Icechunk 1.x spends most of its time on logs that nobody reads there."""
 
 _CLIENT = """
 import json, os, socket, sys
@@ -55,7 +56,7 @@ def worker_nursery() -> Iterator[str]:
             [sys.executable, "-m", "vz_beam.transforms.worker_nursery", str(listener.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=(listener.fileno(),),
-            env={**_MEMORY, **os.environ},
+            env={**_THRIFT, **os.environ},
         )
         listener.close()
         try:

@@ -45,6 +45,7 @@ from vz_beam.writers.icechunk_repository import (
     open_repository,
     storage_of,
     told,
+    without_caches,
 )
 from vz_beam.writers.input_table import inputs_file, joined_inputs, read_inputs_file, sorted_inputs
 from vz_beam.writers.receipts import check_receipts, summarize
@@ -173,7 +174,8 @@ def _publish(
     known = _inputs(repository, staging) if target.mode == "append" else []
     table = joined_inputs(known, inputs, staging.url) if known else sorted_inputs(inputs)
     times = {one.url: _checksum(one) for one in table}
-    session = repository.writable_session(BUILDING)
+    writing = without_caches(repository, target.url, storage_options)
+    session = writing.writable_session(BUILDING)
     nodes = new_nodes(layout, {})
     if target.mode == "append":
         _grow(session.store, layout, nodes)
@@ -183,7 +185,7 @@ def _publish(
     for key, fragment in fragments:
         if count and count + len(fragment) > COMMIT_REFERENCES:
             session.commit(f"vz_beam: {count:,} references before {key.path} shard {key.number}")
-            session, count = repository.writable_session(BUILDING), 0
+            session, count = writing.writable_session(BUILDING), 0
         checksums = checksums_of(fragment.locations, {url: times[url] for url in fragment.locations if url in times})
         grid_shape = layout.arrays[key.path].metadata.chunk_grid.grid_shape
         write_references(session.store, key.path, grid_shape, fragment, checksums, validate_containers=False)

@@ -130,6 +130,15 @@ def create_repository(url: str, storage_options: Mapping[str, Any] | None, layou
         return icechunk.Repository.create(storage_of(url, storage_options), config=config)
 
 
+def without_caches(repository: Any, url: str, storage_options: Mapping[str, Any] | None) -> Any:
+    """The same repository, which keeps no manifest that was written: by default it keeps 15,000,000 references."""
+    icechunk = icechunk_module()
+    config = repository.config
+    config.caching = icechunk.CachingConfig(num_chunk_refs=0, num_bytes_chunks=0)
+    with told(url):
+        return icechunk.Repository.open(storage_of(url, storage_options), config=config)
+
+
 def is_published(repository: Any) -> bool:
     """Whether anything was committed to ``main``."""
     return bool(repository.lookup_branch(MAIN) != INITIAL)
