@@ -144,6 +144,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     [
         (["s3://a/x.nc", "s3://b/y/z.nc"], {"region": "eu-west-1"}, ["s3://a/", "s3://b/"]),
         (["gs://a/x.nc"], {}, ["gs://a/"]),
+        (["az://a/x.nc"], {"account_name": "someone"}, ["az://a/"]),
         (["https://host/a/b.nc", "https://host/c.nc"], {}, ["https://host/"]),
         (["file:///data/a%20b/c.nc", "file:///data/a%20b/d.nc"], {}, ["file:///data/"]),
         (["file:///data/a/c.nc", "file:///data/b/d.nc"], {}, ["file:///data/"]),
@@ -168,8 +169,11 @@ def test_places_and_options_that_icechunk_lacks_are_refused(tmp_path: Path) -> N
     with pytest.raises(InputError, match="which account"):
         storage_of("az://container/a.icechunk", None)
     repository = icechunk.Repository.create(storage_of(str(tmp_path / "a"), None))
-    with pytest.raises(UnsupportedError, match="makes containers for"):
+    with pytest.raises(InputError, match="which account"):
         add_containers(repository, str(tmp_path / "a"), None, ["az://container/a.nc"], {})
+    for url in ("sftp://host/a.nc", "abfs://container@account.dfs.core.windows.net/a.nc"):
+        with pytest.raises(UnsupportedError, match="containers are for"):
+            add_containers(repository, str(tmp_path / "a"), None, [url], {})
 
 
 def test_a_repository_keeps_one_table_of_its_inputs(tmp_path: Path) -> None:

@@ -25,8 +25,20 @@ _S3_WORDS = {
     "skip_signature": "anon",
     "request_payer": "requester_pays",
 }
-_GS_WORDS = {"service_account_path": "token", "service_account": "token", "base_url": "endpoint_url"}
+_GS_WORDS = {
+    "service_account_path": "token",
+    "service_account": "token",
+    "bearer_token": "token",
+    "base_url": "endpoint_url",
+}
 _AZ_WORDS = {"account_name": "account_name", "account_key": "account_key", "sas_token": "sas_token"}
+_AZ_CONNECTION = {
+    "account_name": "AccountName",
+    "account_key": "AccountKey",
+    "sas_token": "SharedAccessSignature",
+    "endpoint": "BlobEndpoint",
+}
+"""adlfs takes an endpoint as a part of a connection string only."""
 _WORDS = {"s3": _S3_WORDS, "s3a": _S3_WORDS, "gs": _GS_WORDS, "gcs": _GS_WORDS, "az": _AZ_WORDS, "abfs": _AZ_WORDS}
 
 
@@ -123,4 +135,17 @@ def _fsspec_options(scheme: str, options: Mapping[str, Any] | None) -> dict[str,
             found[words[plain]] = value
         elif plain in ("region", "default_region"):
             found["client_kwargs"] = {"region_name": value}
+        elif plain == "skip_signature" and value and words is _GS_WORDS:
+            found["token"] = "anon"
+    if words is _AZ_WORDS and (parts := _connection(scheme, options)):
+        found["connection_string"] = parts
     return found
+
+
+def _connection(scheme: str, options: Mapping[str, Any] | None) -> str:
+    """The connection string of adlfs; empty where the options name no endpoint, whose place adlfs knows then."""
+    words = {plain_word(word): value for word, value in object_options(scheme, options).items()}
+    if "endpoint" not in words:
+        return ""
+    texts = [f"{_AZ_CONNECTION[word]}={value}" for word, value in words.items() if word in _AZ_CONNECTION]
+    return ";".join([f"DefaultEndpointsProtocol={scheme_of(str(words['endpoint']))}", *texts])

@@ -48,6 +48,8 @@ _GS_WORDS = {
     "skip_signature": "anonymous",
 }
 _AZ_ACCOUNT = "AZURE_STORAGE_ACCOUNT_NAME"
+_NAME_ACCOUNT = "Way out: storage_options={'account_name': ...}"
+_AZ = ("az", "azure", "abfs", "abfss")
 _AZ_WORDS = {"account_name": "account", "account_key": "access_key", "sas_token": "sas_token", "sas_key": "sas_token"}
 _ACCESS = {"file": "LocalFileSystemAccess", "http": "HttpAccess", "https": "HttpAccess"}
 """What icechunk 2 calls the access to a container that needs no credentials; 1.x says ``None``."""
@@ -88,14 +90,16 @@ def storage_of(url: str, storage_options: Mapping[str, Any] | None) -> Any:
     if scheme in ("gs", "gcs"):
         bucket = root.partition("://")[2].strip("/")
         return icechunk.gcs_storage(bucket=bucket, prefix=key, **_words(scheme, storage_options, _GS_WORDS, "base_url"))
-    if scheme in ("az", "azure", "abfs", "abfss"):
+    if scheme in _AZ:
         container, _, account = root.partition("://")[2].strip("/").partition("@")
         words = _words(scheme, storage_options, _AZ_WORDS, "endpoint")
         words.pop("anonymous", None)
         account = str(words.pop("account", "")) or account.partition(".")[0] or os.environ.get(_AZ_ACCOUNT, "")
         if not account:
-            raise InputError(f"{url} does not say which account. Way out: storage_options={{'account_name': ...}}")
-        return icechunk.azure_storage(account=account, container=container, prefix=key, **words)
+            raise InputError(f"{url} does not say which account. {_NAME_ACCOUNT}")
+        config = _azure_endpoint(words)
+        words.pop("config", None)
+        return icechunk.azure_storage(account=account, container=container, prefix=key, config=config, **words)
     raise UnsupportedError(
         f"{url}: Icechunk writes to local folders, s3://, gs:// and az://. Way out: one of these, or a store of "
         "Kerchunk references (.parquet)"
@@ -191,6 +195,10 @@ def container_access(repository: Any, source_options: Mapping[str, Any] | None) 
         elif scheme in ("gs", "gcs"):
             words = _words(scheme, source_options, _GS_WORDS, "base_url")
             access[prefix] = icechunk.gcs_credentials(**{name: words[name] for name in words if name != "config"})
+        elif scheme in _AZ:
+            words = _words(scheme, source_options, _AZ_WORDS, "endpoint")
+            given = {name: words[name] for name in ("access_key", "sas_token", "from_env") if name in words}
+            access[prefix] = icechunk.azure_credentials(**given)
     return icechunk.containers_credentials(access)  # type: ignore[no-any-return]
 
 
@@ -255,11 +263,11 @@ def _prefixes(urls: Iterable[str]) -> list[str]:
         scheme, _, rest = url.partition("://")
         if scheme == "file":
             folders.append(unquote(rest).rpartition("/")[0] or "/")
-        elif scheme in ("s3", "gs", "gcs", "http", "https"):
+        elif scheme in ("s3", "gs", "gcs", "http", "https") or (scheme in _AZ and "@" not in rest.partition("/")[0]):
             prefixes.add(f"{scheme}://{rest.partition('/')[0]}/")
         else:
             raise UnsupportedError(
-                f"{url}: this version makes containers for file://, s3://, gs:// and http(s):// only. Way out: "
+                f"{url}: containers are for file://, s3://, gs://, az://CONTAINER and http(s)://. Way out: "
                 "Kerchunk references (.parquet), or give the repository a container first and append to it"
             )
     if folders:
@@ -285,7 +293,21 @@ def _store_of(prefix: str, sources: Mapping[str, Any]) -> Any:
         return icechunk.s3_store(**{"region": "us-east-1", "s3_compatible": "endpoint_url" in given, **given})
     if scheme in ("gs", "gcs"):
         return icechunk.gcs_store({"google_base_url": str(sources["base_url"])} if "base_url" in sources else None)
+    if scheme in _AZ:
+        words = _words(scheme, sources, _AZ_WORDS, "endpoint")
+        account = str(words.get("account") or os.environ.get(_AZ_ACCOUNT, ""))
+        if not account:
+            raise InputError(f"{prefix} does not say which account. {_NAME_ACCOUNT}")
+        return icechunk.ObjectStoreConfig.Azure({"account": account, **_azure_endpoint(words)})
     return icechunk.http_store({"allow_http": "true"} if scheme == "http" else None)
+
+
+def _azure_endpoint(words: Mapping[str, Any]) -> dict[str, str]:
+    """Where an account is served that is not at its usual place, in the words of Icechunk."""
+    config = dict(words.get("config", {}))
+    if endpoint := config.pop("endpoint", None):
+        config["azure_storage_endpoint"] = endpoint
+    return config
 
 
 def _s3_words(scheme: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -309,7 +331,7 @@ def _words(
         if plain in names:
             words[names[plain]] = value
         elif plain == endpoint:
-            words["config"] = {**words.get("config", {}), endpoint: str(value)}
+            words["config"] = {endpoint: str(value), "allow_http": str(str(value).startswith("http://")).lower()}
         elif plain not in ("client_options", "retry_config"):
             raise InputError(
                 f"storage_options has {word!r}, and Icechunk's storage for {scheme}:// takes {', '.join(sorted(names))}"
