@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import xarray as xr
 
 import vz_beam
 from integration.servers.azurite import AzuriteServer
+from integration.servers.programs import ProgramMissingError
 from integration.servers.seaweed import KEY, SECRET, SeaweedServer
 from tests.combine.virtual_files import combine
 from tests.daily_series import read_series, write_series
@@ -28,7 +30,11 @@ KINDS: tuple[type[Server], ...] = (SeaweedServer, AzuriteServer)
 
 @pytest.fixture(scope="module", params=KINDS, ids=[kind.name for kind in KINDS])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with request.param() as started:
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(request.param())
+        except ProgramMissingError as error:
+            pytest.skip(str(error))
         for bucket in ("archive", "stores"):
             started.make_bucket(bucket)
         yield started

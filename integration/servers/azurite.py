@@ -15,7 +15,7 @@ import obstore
 from obstore.store import AzureStore
 
 from integration.servers.local_server import LocalServer, free_ports
-from integration.servers.programs import cached_program
+from integration.servers.programs import ProgramMissingError, cached_program
 
 VERSION = "3.35.0"
 """The last one for Node.js 20."""
@@ -93,6 +93,6 @@ class AzuriteServer(LocalServer):
 def _install(folder: str) -> None:
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        raise RuntimeError("Azurite needs Node.js with npm")
+        raise ProgramMissingError("Azurite needs Node.js with npm")
     words = ["install", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts", f"azurite@{VERSION}"]
     subprocess.run([npm, *words], check=True, capture_output=True, text=True, timeout=300)

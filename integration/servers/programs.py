@@ -9,6 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 
+class ProgramMissingError(RuntimeError):
+    """What would install a program is not on this machine."""
+
+
 def cached_program(name: str, version: str, install: Callable[[str], None]) -> Path:
     """The folder of a program.
 
