@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote
 
+MODIFIED = "Mon, 02 Jan 2023 00:00:00 GMT"
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 _LIFETIME_SECONDS = 600
 """It stops by itself, whatever became of the test that started it."""
@@ -45,11 +46,15 @@ class RangeServer:
     stalled: frozenset[str] = frozenset()
     requests: list[Request] = field(default_factory=list)
     ending: threading.Event = field(default_factory=threading.Event)
+    handler: type[Any] = field(init=False)
     _server: ThreadingHTTPServer | None = None
     _timer: threading.Timer | None = None
 
-    def __enter__(self) -> RangeServer:
-        handler = type("Handler", (_Handler,), {"served": self})
+    def __post_init__(self) -> None:
+        self.handler = Handler
+
+    def __enter__(self) -> Self:
+        handler = type("Served", (self.handler,), {"served": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -93,39 +98,39 @@ class RangeServer:
         self.requests.clear()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    served: RangeServer
+    served: Any
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keeps quiet."""
 
     def do_HEAD(self) -> None:
-        self._answer(with_body=False)
+        self.answer(with_body=False)
 
     def do_GET(self) -> None:
-        self._answer(with_body=True)
+        self.answer(with_body=True)
 
-    def _answer(self, with_body: bool) -> None:
+    def answer(self, with_body: bool, path: Path | None = None, etag: str = "", modified: str = MODIFIED) -> None:
+        """What was asked for, of the file at ``path`` where it is given."""
         served, began = self.served, time.monotonic()
         name = unquote(self.path.lstrip("/"))
         served.ending.wait(served.latency_seconds)
-        path = served.files.get(name)
+        path = path or served.files.get(name)
         if path is None:
-            self._head(404, 0, {})
+            self.head(404, 0, {})
             return
         size = path.stat().st_size
-        start, stop, status = 0, size, 200
-        headers = {"Accept-Ranges": "bytes", "Last-Modified": "Mon, 02 Jan 2023 00:00:00 GMT", "ETag": f'"{size}"'}
-        if asked := _RANGE.match(self.headers.get("Range", "")):
-            start = int(asked[1])
-            stop = min(int(asked[2]) + 1, size) if asked[2] else size
+        headers = {"Accept-Ranges": "bytes", "Last-Modified": modified, "ETag": etag or f'"{size}"'}
+        start, stop = self.asked(size)
+        status = 200
+        if self.headers.get("Range"):
             if start >= size:
-                self._head(416, 0, {"Content-Range": f"bytes */{size}"})
+                self.head(416, 0, {"Content-Range": f"bytes */{size}"})
                 return
             status = 206
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-        self._head(status, stop - start, headers)
+        self.head(status, stop - start, headers)
         if with_body:
             with path.open("rb") as file:
                 file.seek(start)
@@ -138,7 +143,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         served.requests.append(Request(self.command, name, start, stop, began, time.monotonic()))
 
-    def _head(self, status: int, nbytes: int, headers: Mapping[str, str]) -> None:
+    def asked(self, size: int) -> tuple[int, int]:
+        """The bytes, half open, that the request wants of a file of ``size`` bytes."""
+        if found := _RANGE.match(self.headers.get("Range", "")):
+            return int(found[1]), min(int(found[2]) + 1, size) if found[2] else size
+        return 0, size
+
+    def head(self, status: int, nbytes: int, headers: Mapping[str, str]) -> None:
+        """Sends what comes before a body."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

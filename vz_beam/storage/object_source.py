@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import random
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from vz_beam.errors import SourceError
+from vz_beam.errors import SourceError, TransientSourceError, VzBeamError
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.object_stores import check_process, request_pool
 from vz_beam.storage.range_plan import GAP_BYTES, plan_ranges
-from vz_beam.storage.source_errors import object_error
+from vz_beam.storage.source_errors import is_asked_again, object_error
 from vz_beam.storage.source_handle import SourceHandle
 from vz_beam.storage.source_ranges import checked_end, checked_range, checked_ranges, truncated
 
 MAX_BYTES = 8 * 1024 * 1024
 """Longer fetches are cut, so that they come over several connections."""
 
+ATTEMPTS = 4
+WAIT_SECONDS = 0.2
+"""Before the second attempt; doubled for each further one. obstore tries again where a request fails, and not where
+its answer breaks off or is of other bytes."""
+_HTTP = ("http://", "https://")
 _PAST_END = ("status code: 416", "Range Not Satisfiable", "Invalid range", "StartTooLarge")
 _T = TypeVar("_T")
 
@@ -41,7 +49,7 @@ class ObjectSource(SourceHandle):
         url: as it goes into stores.
     """
 
-    __slots__ = ("_head", "_key", "_store")
+    __slots__ = ("_head", "_key", "_lock", "_store")
 
     def __init__(self, store: RangedStore, key: str, url: str) -> None:
         self._store: RangedStore | None = store
@@ -50,6 +58,7 @@ class ObjectSource(SourceHandle):
         self._key = key
         self.url = url
         self._head: Identity | None = None
+        self._lock = threading.Lock()
 
     @property
     def local_path(self) -> None:
@@ -85,14 +94,30 @@ class ObjectSource(SourceHandle):
         store = self._open_store()
         if stop - start > MAX_BYTES:
             checked_end(self.url, [(start, stop)], self.size())
-        try:
-            data = memoryview(store.get_range(self._key, start=start, end=stop))
-        except Exception as error:
-            if isinstance(error, OverflowError) or any(words in str(error) for words in _PAST_END):
-                raise truncated(self.url, start, stop, self.size()) from None
-            raise object_error(error, self.url) from None
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                data = self._answer(store, start, stop)
+                break
+            except VzBeamError:
+                raise
+            except Exception as error:
+                if attempt < ATTEMPTS and is_asked_again(error):
+                    time.sleep(WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
+                    continue
+                if isinstance(error, OverflowError) or any(words in str(error) for words in _PAST_END):
+                    raise truncated(self.url, start, stop, self.size()) from None
+                raise object_error(error, self.url) from None
         if len(data) < stop - start:
             raise truncated(self.url, start, stop, self.size())
+        return data
+
+    def _answer(self, store: RangedStore, start: int, stop: int) -> memoryview:
+        get: Callable[..., Any] | None = getattr(store, "get", None)
+        if get is None:
+            return memoryview(store.get_range(self._key, start=start, end=stop))
+        result = get(self._key, options={"range": (start, stop)})
+        data = memoryview(result.bytes())
+        self._check_same(result.meta)
         return data
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -107,6 +132,17 @@ class ObjectSource(SourceHandle):
         if len(plan.fetches) <= 1:
             return plan.assemble([self._fetched(*fetch) for fetch in plan.fetches])
         return plan.assemble(request_pool().map(lambda fetch: self._fetched(*fetch), plan.fetches))
+
+    def _check_same(self, meta: Any) -> None:
+        """Refuses an answer from another version of the object than the first one was: their bytes do not fit."""
+        found = self._identity_of(meta)
+        with self._lock:
+            first = self._head = self._head or found
+        is_same = found.is_same(first)
+        if not is_same and self.url.startswith(_HTTP):  # mirrors behind one name may each have marks of their own
+            is_same = (found.size, found.modified) == (first.size, first.modified) and found.modified is not None
+        if not is_same:
+            raise TransientSourceError(f"{self.url} has changed while it was read. This may pass: try again")
 
     def identity(self) -> Identity:
         """What the object is now."""
@@ -143,7 +179,7 @@ class ObjectSource(SourceHandle):
     def _head_of_get(self, store: RangedStore) -> Any:
         """What a ranged GET says, where HEAD is refused: URLs may be signed for GET alone. Else ``None``."""
         get: Callable[..., Any] | None = getattr(store, "get", None)
-        if get is None or not self.url.startswith(("http://", "https://")):
+        if get is None or not self.url.startswith(_HTTP):
             return None
         try:
             return get(self._key, options={"range": (0, 1)}).meta

@@ -15,6 +15,7 @@ from vz_beam.storage.url_secrets import shown
 _STATUS = re.compile(r"status code: (\d{3})(?: ([A-Z][A-Za-z ]*))?")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _METADATA_SERVICE = ("169.254.169.254", "metadata.google.internal", "169.254.170.2")
+_OTHER_RANGE = re.compile(r"Requested \d+\.\.\d+, got \d+\.\.\d+")
 _PASSING = (
     "error sending request",
     "error decoding response body",
@@ -25,6 +26,7 @@ _PASSING = (
     "broken pipe",
     "incomplete",
 )
+_BROKEN_BODY = ("error decoding response body", "request or response body error")
 _PASSING_NUMBERS = frozenset(
     {
         errno.EIO, errno.ETIMEDOUT, errno.ESTALE, errno.EAGAIN, errno.ECONNRESET, errno.ECONNABORTED,
@@ -66,7 +68,15 @@ def object_error(error: Exception, url: str) -> VzBeamError:
         return InputError(f"{where}: obstore cannot address this name: {_first_words(text)}")
     if (status is not None and (status in (408, 425, 429) or status >= 500)) or _is_passing(error, text):
         return TransientSourceError(f"{where}: {reason}. This may pass: try again")
+    if found := _OTHER_RANGE.search(text):
+        return TransientSourceError(f"{where}: the server sent other bytes ({found[0]}). This may pass: try again")
     return SourceError(f"{where}: {reason}")
+
+
+def is_asked_again(error: Exception) -> bool:
+    """Whether an error of obstore may pass, and obstore has not tried again itself, as it does where requests fail."""
+    text = str(error).split("\n\nDebug source")[0]
+    return bool(_OTHER_RANGE.search(text)) or any(words in text for words in _BROKEN_BODY)
 
 
 def filesystem_error(error: Exception, url: str) -> VzBeamError:
