@@ -64,6 +64,10 @@ class TransientSourceError(SourceError):
     """A failure that may pass: a time-out, status 429 or 5xx, a connection reset."""
 
 
+class LimitError(SourceError):
+    """A file takes more time or bytes to open than it may."""
+
+
 class FormatError(VzBeamError):
     """A file whose bytes are not what its format promises."""
 

@@ -32,6 +32,8 @@ CHOICES = (
         "unsupported",
         "attempts",
         "max_concurrency",
+        "timeout_seconds",
+        "max_metadata_bytes",
     ),
     *(
         "chunks_per_shard",

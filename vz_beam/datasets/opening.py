@@ -20,8 +20,9 @@ from vz_beam.parsers.parser import find_parser, skipping
 from vz_beam.parsers.refusal import unsupported_variables
 from vz_beam.storage.block_cache import BlockCache
 from vz_beam.storage.byte_source import ByteSource
-from vz_beam.storage.folder_source import open_file_or_folder
+from vz_beam.storage.folder_source import FolderSource, open_file_or_folder
 from vz_beam.storage.identity import IDENTITY_KEY, Identity
+from vz_beam.storage.limited_source import LimitedSource
 from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.storage.registry import as_registry, registry_of
 from vz_beam.storage.source_pool import SourcePool
@@ -41,6 +42,7 @@ def open_virtual_dataset(
     storage_options: StorageOptions | None = None,
     unsupported: str | None = None,
     unknown_names: str = "raise",
+    max_metadata_bytes: int | None = None,
 ) -> xr.Dataset:
     """A dataset of one group of the file at ``url``, whose variables are references.
 
@@ -60,15 +62,17 @@ def open_virtual_dataset(
         unknown_names: what to do with names in ``drop_variables`` that the file does not have: ``"raise"`` an error, as
             VirtualiZarr does, or ``"ignore"`` them, as in archives of which some files have a variable. What was
             skipped, and what lies in another group, is known.
+        max_metadata_bytes: how much of the file the parser may ask for at most; values that are loaded do not count.
 
     Raises:
         SourceNotFoundError: no file at ``url``.
         FormatError: not a file of the format that it seems to be, or damaged.
         UnsupportedError: variables that references cannot express; all of them are named.
         InputError: names that the file does not have.
+        LimitError: more metadata than ``max_metadata_bytes``.
     """
     check_choice("unknown_names", unknown_names, ("raise", "ignore"))
-    with opened_file(url, registry, parser, group, storage_options, unsupported) as opened:
+    with opened_file(url, registry, parser, group, storage_options, unsupported, max_metadata_bytes) as opened:
         drop = opened.known(names_of(drop_variables, "drop_variables") or [], unknown_names, below=False)
         return _dataset(opened, drop, names_of(loadable_variables), decode_times)
 
@@ -85,13 +89,14 @@ def open_virtual_datatree(
     storage_options: StorageOptions | None = None,
     unsupported: str | None = None,
     unknown_names: str = "raise",
+    max_metadata_bytes: int | None = None,
 ) -> xr.DataTree:
     """All groups of the file at ``url`` as a tree; arguments and errors as in :func:`open_virtual_dataset`.
 
     ``drop_variables`` and ``loadable_variables`` are names or paths (``"forecast/air"``), and count in every group.
     """
     check_choice("unknown_names", unknown_names, ("raise", "ignore"))
-    with opened_file(url, registry, parser, group, storage_options, unsupported) as opened:
+    with opened_file(url, registry, parser, group, storage_options, unsupported, max_metadata_bytes) as opened:
         drop = opened.known(names_of(drop_variables, "drop_variables") or [], unknown_names, below=True)
         return _tree(opened, drop, names_of(loadable_variables), decode_times)
 
@@ -246,13 +251,16 @@ def opened_file(
     group: str | None,
     storage_options: StorageOptions | None,
     unsupported: str | None,
+    max_metadata_bytes: int | None = None,
 ) -> Iterator[OpenedGroup]:
     """The group that was asked for; everything that was opened is closed at the end."""
     register_accessors()
     check_unsupported(unsupported)
-    source = open_file_or_folder(url, storage_options, registry)
+    source: ByteSource = open_file_or_folder(url, storage_options, registry)
     values = source.for_values() if isinstance(source, BlockCache) else source
     pool = SourcePool(storage_options, registry)
+    if max_metadata_bytes is not None and not isinstance(source, FolderSource):
+        source = LimitedSource(source, max_metadata_bytes)
 
     def open_location(location: str) -> ByteSource:
         return values if location == source.url else pool(location)

@@ -16,6 +16,7 @@ from apache_beam.pvalue import PCollection
 from vz_beam.combine.schema import FailedInput, nodes_of
 from vz_beam.combine.skipped import SkippedInput, skipped_inputs
 from vz_beam.datasets.accessor import count_references
+from vz_beam.datasets.deadlines import deadline
 from vz_beam.datasets.opening import (
     check_unsupported,
     is_refused,
@@ -27,6 +28,7 @@ from vz_beam.patterns.foreign import as_index
 from vz_beam.patterns.index import Index
 from vz_beam.storage.held_options import HeldOptions
 from vz_beam.storage.identity import IDENTITY_KEY
+from vz_beam.storage.url_secrets import shown
 from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.combining import CombineManifests
 from vz_beam.transforms.failure_limits import MaxFailures, check_max_failures
@@ -78,6 +80,8 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
             looked at by ``WriteReferences`` alone.
         attempts: how often a file is tried where the failure may pass.
         max_concurrency: how many files are opened at once at most, over all workers.
+        timeout_seconds: how long one file may take to be opened, ``preprocess`` included, in each attempt.
+        max_metadata_bytes: how much of one file may be read to find its chunks; values that are loaded do not count.
         progress: where to note opened files, for a progress bar on this machine.
     """
 
@@ -96,6 +100,8 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         max_failures: MaxFailures = None,
         attempts: int = 3,
         max_concurrency: int | None = None,
+        timeout_seconds: float | None = None,
+        max_metadata_bytes: int | None = None,
         unsupported: str | None = None,
         progress: ProgressLog | None = None,
     ) -> None:
@@ -123,6 +129,8 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
             attempts,
             unsupported,
             progress or ProgressLog(None),
+            timeout_seconds,
+            max_metadata_bytes,
         )
 
     def expand(self, inputs: PCollection[tuple[Any, str]]) -> Any:
@@ -159,6 +167,8 @@ class _OpenFile(beam.DoFn):
         attempts: int,
         unsupported: str | None,
         progress: ProgressLog,
+        timeout_seconds: float | None,
+        max_metadata_bytes: int | None,
     ) -> None:
         self._max_failures = max_failures if type(max_failures) is int else None
         self._failures_here = 0
@@ -173,6 +183,8 @@ class _OpenFile(beam.DoFn):
         self._attempts = attempts
         self._unsupported = unsupported
         self._progress = progress
+        self._timeout_seconds = timeout_seconds
+        self._max_metadata_bytes = max_metadata_bytes
         self._opened = Metrics.counter("vz_beam", "files_opened")
         self._failed = Metrics.counter("vz_beam", "files_failed")
 
@@ -180,7 +192,8 @@ class _OpenFile(beam.DoFn):
         index, url = element
         for attempt in range(1, self._attempts + 1):
             try:
-                dataset, skipped = self._open(index, url)
+                with deadline(self._timeout_seconds, shown(str(url))):
+                    dataset, skipped = self._open(index, url)
             except TransientSourceError as error:
                 if attempt < self._attempts:
                     time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
@@ -207,6 +220,7 @@ class _OpenFile(beam.DoFn):
             storage_options=self._options.storage_options,
             unsupported=self._unsupported,
             unknown_names="ignore",
+            max_metadata_bytes=self._max_metadata_bytes,
         )
         skipped = skipped_inputs(index, dataset)
         if isinstance(dataset, xr.Dataset) and not dataset.variables and not skipped:

@@ -181,7 +181,7 @@ def test_a_failure_that_may_pass_is_no_reason_to_leave_a_variable_out(folder: Fo
     link(folder, v=("other.h5", "/v"))
 
     class Failing(RequestLog):
-        def sibling(self, name: str) -> RequestLog:
+        def sibling(self, name: str) -> Self:
             raise TransientSourceError(f"{name}: status 503. This may pass: try again")
 
     with pytest.raises(TransientSourceError, match="503"):
