@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+import vz_beam
 from tests.icechunk_contents import store_of
+from vz_beam import FilePattern
 
 
 def write_series(folder: Path, count: int = 5, steps: int = 4) -> list[str]:
@@ -44,6 +46,12 @@ def write_series(folder: Path, count: int = 5, steps: int = 4) -> list[str]:
         dataset.to_netcdf(path, engine="h5netcdf", encoding=encoding, unlimited_dims=["time"])
         files.append(str(path))
     return files
+
+
+def build(files: Any, store: str | Path, **choices: Any) -> Any:
+    """A store of files along time, or of a pattern."""
+    dim = None if isinstance(files, FilePattern) else "time"
+    return vz_beam.build(files, store, concat_dim=dim, progress=False, **choices)
 
 
 def read_series(files: list[str]) -> xr.Dataset:

@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 import vz_beam
 from tests.combine.virtual_files import combine
-from tests.daily_series import assert_store_equals, read_series, write_series
+from tests.daily_series import assert_store_equals, build, read_series, write_series
 from tests.store_contents import contents
 from vz_beam import CombineManifests, ConcatDim, FilePattern, MergeDim, OpenWithVirtualizarr, WriteReferences
 from vz_beam.combine.append import moved_to_end
@@ -45,11 +45,6 @@ SUFFIXES = (*FILES, "icechunk")
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
     return write_series(tmp_path / "data")
-
-
-def build(files: Any, store: str | Path, **choices: Any) -> Any:
-    dim = None if isinstance(files, FilePattern) else "time"
-    return vz_beam.build(files, store, concat_dim=dim, progress=False, **choices)
 
 
 def append(files: Any, store: str | Path, **choices: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import vz_beam
-from tests.daily_series import assert_store_equals, read_series, write_series
+from tests.daily_series import assert_store_equals, build, read_series, write_series
 from tests.store_contents import contents
 from vz_beam import ConcatDim, FilePattern
 from vz_beam.errors import InputError, StoreMismatchError, UnsupportedError
@@ -23,11 +23,6 @@ SUFFIXES = ("parquet", "json", "zarr", "icechunk")
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
     return write_series(tmp_path / "data")
-
-
-def build(files: Any, store: str | Path, **choices: Any) -> Any:
-    dim = None if isinstance(files, FilePattern) else "time"
-    return vz_beam.build(files, store, concat_dim=dim, progress=False, **choices)
 
 
 def append(files: Any, store: str | Path, **choices: Any) -> Any:

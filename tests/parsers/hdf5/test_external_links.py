@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Self
+
 import h5py
 import netCDF4
 import numpy as np
