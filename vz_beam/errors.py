@@ -136,10 +136,26 @@ class StoreMismatchError(MismatchError):
     def __str__(self) -> str:
         count = len(self.disagreements)
         listed = "\n".join(f"  * {text}" for text in self.disagreements)
-        return (
+        told = (
             f"the dataset and the store disagree in {count} place{'s' if count != 1 else ''}, and nothing was "
-            f"written:\n{listed}\nWay out: drop the variables (dataset.drop_vars) where the store can do without them, "
+            f"written:\n{listed}"
+        )
+        if "Way out: " in listed:
+            return told
+        return (
+            f"{told}\nWay out: drop the variables (dataset.drop_vars) where the store can do without them, "
             "or write to another group or store."
+        )
+
+
+class InputsChangedError(StoreMismatchError):
+    """Inputs of a store that are not what they were when it was written."""
+
+    def __str__(self) -> str:
+        listed = "\n".join(f"  * {text}" for text in self.disagreements)
+        return (
+            f"inputs of the store have changed, and nothing was written:\n{listed}\nWay out: put what they hold now "
+            "into their old places (changed='replace'), or build the store anew (mode='overwrite')."
         )
 
 

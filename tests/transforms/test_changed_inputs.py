@@ -14,7 +14,7 @@ import vz_beam
 from tests.daily_series import assert_store_equals, build, read_series, write_series
 from tests.store_contents import contents
 from vz_beam import ConcatDim, FilePattern
-from vz_beam.errors import InputError, StoreMismatchError, UnsupportedError
+from vz_beam.errors import InputError, InputsChangedError, StoreMismatchError, UnsupportedError
 from vz_beam.writers.writer import WriteTarget, find_writer
 
 SUFFIXES = ("parquet", "json", "zarr", "icechunk")
@@ -163,6 +163,13 @@ def test_a_place_inside_a_chunk_is_refused(tmp_path: Path) -> None:
         append(odd, tmp_path / "odd.parquet", mismatch="rewrite")
 
 
+def test_without_the_word_the_way_out_is_told(files: list[str], tmp_path: Path) -> None:
+    build(files, tmp_path / "store.parquet")
+    rewrite(files[1], warmer)
+    with pytest.raises(InputsChangedError, match=r"(?s)day_1\.nc has changed.*changed='replace'"):
+        build(files, tmp_path / "store.parquet", mode="append")
+
+
 def test_words_that_make_no_sense_are_refused(files: list[str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="changed='replace' is for mode='append'"):
         build(files, tmp_path / "store.parquet", changed="replace")
@@ -177,4 +184,4 @@ def test_a_plan_says_how_many_would_be_replaced(files: list[str], tmp_path: Path
     choices: dict[str, Any] = {"concat_dim": "time", "mode": "append", "progress": False}
     for some in (files, files[:3]):
         plan = vz_beam.plan_build(some, tmp_path / "store.parquet", changed="replace", **choices)
-        assert "1 inputs of the store have changed and would be replaced" in str(plan)
+        assert "inputs of the store that have changed and would be replaced: 1" in str(plan)

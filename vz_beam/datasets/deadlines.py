@@ -14,6 +14,17 @@ class _Late(BaseException):
     """Raised in the thread of a step by its clock; not an Exception, so that no step takes it for one of its own."""
 
 
+def check_limits(timeout_seconds: float | None, max_metadata_bytes: int | None) -> None:
+    """Refuses limits that no file can keep.
+
+    Raises:
+        InputError: one that is not above 0.
+    """
+    for word, limit in (("timeout_seconds", timeout_seconds), ("max_metadata_bytes", max_metadata_bytes)):
+        if limit is not None and not limit > 0:
+            raise InputError(f"{word}={limit}: every file needs more than that. Way out: leave it out, for no limit")
+
+
 @contextmanager
 def deadline(seconds: float | None, name: str) -> Iterator[None]:
     """Ends what is done in the block once ``seconds`` have passed; ``None`` lets it go on.
@@ -31,8 +42,6 @@ def deadline(seconds: float | None, name: str) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    if not seconds > 0:
-        raise InputError(f"timeout_seconds={seconds}: a file needs more time than that")
     thread = ctypes.c_ulong(threading.get_ident())
     lock = threading.Lock()
     is_done = False

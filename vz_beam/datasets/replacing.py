@@ -108,7 +108,7 @@ def replace_inputs(
     shards = place_all(layout, parts)
     options: Any = {"mode": "overwrite", "storage_options": storage_options, "inputs": inputs.values()}
     summary = write_store(writer, target.url, layout, shards, **options)
-    note = f"{len(changed):,} inputs that had changed were replaced, by writing the store anew"
+    note = f"inputs that had changed and were replaced, by writing the store anew: {len(changed):,}"
     return replace(summary, files=len(changed), notes=(note, *layout.notes, *summary.notes))
 
 

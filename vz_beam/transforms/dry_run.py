@@ -73,7 +73,7 @@ def run_plan(
     is_append = target is not None and writing.get("mode") == "append"
     if is_append:
         pairs, combining, others = without_known(pairs, str(target), opening, combining, writing, changed)
-        notes = (f"{len(others):,} inputs of the store have changed and would be replaced",) if others else ()
+        notes = (f"inputs of the store that have changed and would be replaced: {len(others):,}",) if others else ()
         if not pairs:
             notes = notes or ("nothing is new: the store has all inputs",)
             return BuildPlan(0, 0, Layout({}, {}, notes=notes), store=store)

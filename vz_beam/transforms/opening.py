@@ -16,7 +16,7 @@ from apache_beam.pvalue import PCollection
 from vz_beam.combine.schema import FailedInput, nodes_of
 from vz_beam.combine.skipped import SkippedInput, skipped_inputs
 from vz_beam.datasets.accessor import count_references
-from vz_beam.datasets.deadlines import deadline
+from vz_beam.datasets.deadlines import check_limits, deadline
 from vz_beam.datasets.opening import (
     check_unsupported,
     is_refused,
@@ -110,6 +110,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
             raise InputError(f"errors={errors!r} is neither 'raise' nor 'collect'")
         if attempts < 1 or (max_concurrency is not None and max_concurrency < 1):
             raise InputError(f"attempts={attempts} and max_concurrency={max_concurrency} must be at least 1")
+        check_limits(timeout_seconds, max_metadata_bytes)
         check_unsupported(unsupported)
         check_max_failures(max_failures)
         if max_failures is not None and errors == "raise":

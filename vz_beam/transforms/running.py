@@ -19,7 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from vz_beam import errors
 from vz_beam.combine.new_inputs import new_inputs, split_in_rounds
 from vz_beam.datasets.appending import known_inputs
-from vz_beam.errors import InputError, MismatchError, StoreMismatchError, VzBeamError
+from vz_beam.errors import InputError, InputsChangedError, MismatchError, VzBeamError
 from vz_beam.patterns.file_pattern import FilePattern
 from vz_beam.patterns.file_sequence import pattern_from_file_sequence
 from vz_beam.patterns.foreign import as_pattern_items
@@ -174,7 +174,7 @@ def without_known(
     """The inputs that the store at ``target`` does not have yet, or not as they are now.
 
     Raises:
-        StoreMismatchError: names those that have changed, with ``changed="raise"``.
+        InputsChangedError: names those that have changed, with ``changed="raise"``.
         InputError: inputs of one place of the pattern of which the store has some.
     """
     writes = WriteReferences(target, **writing)
@@ -191,7 +191,7 @@ def without_known(
         raise InputError(f"changed={changed!r} is neither 'raise' nor 'replace'")
     if known.changed and changed == "raise":
         url = writes.target.url
-        raise StoreMismatchError(tuple(f"{one} has changed since {url} was written of it" for one in known.changed))
+        raise InputsChangedError(tuple(f"{one} has changed since {url} was written of it" for one in known.changed))
     others = [pair for pair in pairs if pair[1] in set(known.changed)]
     have = known.same | set(known.changed)
     left, still_absent = new_inputs(pairs, absent, have.__contains__, writing.get("append_dim"))
