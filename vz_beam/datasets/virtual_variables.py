@@ -102,6 +102,14 @@ def group_dataset(
     return nodes["/"] if len(nodes) == 1 else xr.DataTree.from_dict(nodes)
 
 
+def loaded_variable(name: str, array: ManifestArray, open_location: Callable[[str], ByteSource]) -> xr.Variable:
+    """A variable with its values, decoded; one whose times cannot be decoded stays virtual, with a warning."""
+    virtual = _virtual_variable(name, array)
+    values = read_values({name: array}, open_location)[name]
+    raw = {name: xr.Variable(virtual.dims, values, array.metadata.typed_attributes)}
+    return _decoded(raw, {name: virtual}, None)[name]
+
+
 def _virtual_variable(name: str, array: ManifestArray) -> xr.Variable:
     try:
         return array.to_virtual_variable()

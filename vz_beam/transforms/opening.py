@@ -23,11 +23,13 @@ from vz_beam.datasets.opening import (
     open_virtual_dataset,
     open_virtual_datatree,
 )
+from vz_beam.datasets.scalar_dimensions import with_scalar_dimensions
 from vz_beam.errors import InputError, TooManyFailuresError, TransientSourceError
 from vz_beam.patterns.foreign import as_index
 from vz_beam.patterns.index import Index
 from vz_beam.storage.held_options import HeldOptions
 from vz_beam.storage.identity import IDENTITY_KEY
+from vz_beam.storage.source_pool import SourcePool
 from vz_beam.storage.url_secrets import shown
 from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.combining import CombineManifests
@@ -226,12 +228,14 @@ class _OpenFile(beam.DoFn):
         skipped = skipped_inputs(index, dataset)
         if isinstance(dataset, xr.Dataset) and not dataset.variables and not skipped:
             self._check_groups(url)
-        if self._preprocess is None:
-            return dataset, skipped
-        known = {key: dataset.encoding[key] for key in ("source", IDENTITY_KEY)}
-        dataset = self._preprocess(dataset)
-        for key, value in known.items():
-            dataset.encoding.setdefault(key, value)
+        if self._preprocess is not None:
+            known = {key: dataset.encoding[key] for key in ("source", IDENTITY_KEY)}
+            dataset = self._preprocess(dataset)
+            for key, value in known.items():
+                dataset.encoding.setdefault(key, value)
+        if isinstance(dataset, xr.Dataset):
+            with SourcePool(self._options.storage_options, self._options.registry) as open_location:
+                dataset = with_scalar_dimensions(dataset, index.concat_dims, open_location)
         return dataset, skipped
 
     def _check_groups(self, url: str) -> None:
