@@ -35,7 +35,7 @@ def test_any_store_becomes_any_other(first: str, second: str, files: list[str], 
     summary = vz_beam.convert_store(store, other)
     assert summary.files == 3
     assert_store_equals(other, read_series(files))
-    inputs = [find_writer(path).inputs(WriteTarget(str(path))) for path in (store, other)]
+    inputs = [find_writer(path).input_table(WriteTarget(str(path))) for path in (store, other)]
     assert inputs[0] == inputs[1]
     assert vz_beam.verify_store(str(other)).is_well
 

@@ -145,8 +145,8 @@ def test_in_a_store_of_two_dimensions_one_place_is_replaced(tmp_path: Path) -> N
     ):
         xr.testing.assert_identical(ours.load(), expected.load())
         assert float(ours["v"][1, 3, 0]) == 100 * ord("b") + 30.25
-    inputs = find_writer(store).inputs(WriteTarget(str(store)))
-    assert inputs == find_writer(once).inputs(WriteTarget(str(once)))
+    inputs = find_writer(store).input_table(WriteTarget(str(store)))
+    assert inputs == find_writer(once).input_table(WriteTarget(str(once)))
 
 
 def test_a_place_inside_a_chunk_is_refused(tmp_path: Path) -> None:

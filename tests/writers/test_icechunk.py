@@ -182,5 +182,5 @@ def test_a_repository_keeps_one_table_of_its_inputs(tmp_path: Path) -> None:
     for number in range(3):
         inputs = [Identity(f"file:///a{number}.nc", number, None, "2001-01-01T00:00:00Z")]
         write_store(WRITER, url, store.layout, store.shards(), mode="overwrite", inputs=inputs)
-        assert WRITER.inputs(WriteTarget(url)) == inputs
+        assert list(WRITER.input_table(WriteTarget(url)).inputs) == inputs
     assert len(list((tmp_path / "out" / "store.icechunk" / "vz_beam").iterdir())) == 1

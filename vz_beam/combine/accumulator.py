@@ -143,8 +143,8 @@ class SchemaAccumulator:
         """Who arrived, by its numbers."""
         self.rivals: dict[tuple[int, ...], dict[Any, InputRecord]] = {}
         """All that arrived where different inputs have the same numbers, by their ranks."""
-        self.failed: dict[tuple[int, ...], str] = {}
-        """What went wrong by the numbers of each input that could not be opened."""
+        self.failed: dict[tuple[int, ...], FailedInput | str] = {}
+        """By its numbers, what went wrong with each input that could not be opened, or why it was left out."""
         self.skipped: dict[tuple[str, ...], SkippedInput] = {}
         """The first input of each distinct list of variables that were left out: inputs have few such lists."""
         self.known: dict[Form, FormKnowledge] = {}
@@ -181,8 +181,8 @@ class SchemaAccumulator:
     def fail(self, failure: FailedInput) -> SchemaAccumulator:
         """Take in one input that could not be opened; returns the accumulator."""
         self._add_index(failure.index)
-        text = str(failure)
-        self.failed[failure.index.numbers] = min(self.failed.get(failure.index.numbers, text), text)
+        known = self.failed.get(failure.index.numbers, failure)
+        self.failed[failure.index.numbers] = min(known, failure, key=str)
         return self
 
     def expect(self, index: Index) -> SchemaAccumulator:
@@ -221,8 +221,8 @@ class SchemaAccumulator:
         for numbers in other.inputs:
             for record in other.records_at(numbers):
                 self._keep(record)
-        for numbers, text in other.failed.items():
-            self.failed[numbers] = min(self.failed.get(numbers, text), text)
+        for numbers, failure in other.failed.items():
+            self.failed[numbers] = min(self.failed.get(numbers, failure), failure, key=str)
         for skipped in other.skipped.values():
             self.skip(skipped)
         for form, known in other.known.items():
@@ -239,7 +239,7 @@ class SchemaAccumulator:
             )
         )
 
-    def without(self, left_out: Mapping[tuple[int, ...], str]) -> SchemaAccumulator:
+    def without(self, left_out: Mapping[tuple[int, ...], FailedInput | str]) -> SchemaAccumulator:
         """The same without some inputs, which count as failed for the reasons given."""
         rest = SchemaAccumulator()
         rest.operations, rest.sizes, rest.keys = self.operations, self.sizes, self.keys

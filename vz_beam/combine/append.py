@@ -106,6 +106,7 @@ def appended_layout(
         new_dims=(),
         chunks_per_shard=chunks_per_shard,
         notes=tuple(dict.fromkeys((*layout.notes, *joined.notes))),
+        holes=tuple(hole.moved(append_dim, _size(stored, append_dim)) for hole in layout.holes),
     )
 
 
@@ -125,6 +126,11 @@ def _known(attributes: Attributes, names: Container[str]) -> Attributes:
     return {name: value for name, value in attributes.items() if name in names}
 
 
+def _size(dataset: xr.Dataset | xr.DataTree, dim: str) -> int:
+    """The most elements that a group has along a dimension."""
+    return max(node.sizes[dim] for _, node in nodes_of(dataset) if dim in node.sizes)
+
+
 def _virtual_metadata(dataset: xr.Dataset | xr.DataTree) -> dict[str, ArrayMetadata]:
     variables = schema_of(Index(()), dataset).variables
     return {path: known.metadata for path, known in variables.items() if known.metadata is not None}
@@ -138,7 +144,7 @@ def _grown(path: str, array: ArrayLayout, before: ArrayMetadata, added: ArrayLay
                 f"joined. {_ANEW}"
             )
     names = array.metadata.dimension_names or ()
-    array = replace(array, references=added.references, is_cut=False, placed_by={})
+    array = replace(array, references=added.references, is_cut=False, placed_by={}, substitutes=frozenset())
     if dim not in names:
         return replace(array, is_kept=True)
     grids = (before.chunk_grid.grid_shape, added.metadata.chunk_grid.grid_shape)

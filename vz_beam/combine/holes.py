@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vz_beam.codecs.full_chunk import full_chunk
+from vz_beam.combine.hole import Hole
 from vz_beam.combine.layout import ArrayLayout
+from vz_beam.combine.schema import FailedInput
 from vz_beam.combine.survey import NOT_KNOWN, Survey
 from vz_beam.errors import HolesError, UnsupportedError
 from vz_beam.manifests.fill_choice import missing_values, same_value
@@ -59,10 +61,53 @@ def note_of_absent_inputs(survey: Survey, numbers: Mapping[str, NDArray[np.int64
     count = math.prod(map(len, numbers.values())) - len(survey.gathered.inputs)
     if count <= 0:
         return []
-    places = itertools.product(*(found.tolist() for found in numbers.values()))
-    absent = itertools.islice((place for place in places if place not in survey.gathered.inputs), _MOST_NAMED)
+    absent = itertools.islice(_absent_places(survey, numbers), _MOST_NAMED)
     named = "; ".join(_described(survey, place) for place in absent)
     return [f"{count} of the pattern's inputs are absent and read as missing: {named}{' ...' * (count > _MOST_NAMED)}"]
+
+
+def open_holes(
+    survey: Survey, numbers: Mapping[str, NDArray[np.int64]], starts: Mapping[str, NDArray[np.int64]]
+) -> tuple[Hole, ...]:
+    """The places that no input gives, in the pattern's order, where they have the same limits in all groups.
+
+    Args:
+        survey: of all inputs, whose lengths are complete.
+        numbers: those that have a place, along each dimension of the pattern.
+        starts: as of :class:`vz_beam.combine.layout.Layout`.
+    """
+    limits: dict[str, dict[int, tuple[int, int]]] = {}
+    found = []
+    for place in _absent_places(survey, numbers):
+        for dim, number in zip(survey.dims, place, strict=True):
+            if dim in survey.concat_dims and number not in limits.setdefault(dim, {}):
+                limits[dim][number] = _limits(survey, starts, dim, number)
+        ranges = tuple(
+            (dim, limits[dim][number]) for dim, number in zip(survey.dims, place, strict=True) if dim in limits
+        )
+        if all(stop > start for _, (start, stop) in ranges):
+            failure = survey.gathered.failed.get(place)
+            keys = tuple((position.dimension, position.key) for position in survey.gathered.index_of(place).positions)
+            found.append(Hole(failure.url if isinstance(failure, FailedInput) else "", keys, ranges))
+    return tuple(found)
+
+
+def _limits(survey: Survey, starts: Mapping[str, NDArray[np.int64]], dim: str, number: int) -> tuple[int, int]:
+    """Start and stop of a number along a dimension, elements; (0, 0) where groups differ in them."""
+    found = set()
+    for path, known in starts.items():
+        group, _, name = path.rpartition("/")
+        if name == dim:
+            length = 1 if (group, dim) not in survey.lengths else int(survey.lengths[group, dim][number])
+            found.add((int(known[number]), int(known[number]) + length))
+    return found.pop() if len(found) == 1 else (0, 0)
+
+
+def _absent_places(survey: Survey, numbers: Mapping[str, NDArray[np.int64]]) -> Iterator[tuple[int, ...]]:
+    if len(survey.gathered.inputs) < math.prod(map(len, numbers.values())):
+        for place in itertools.product(*(found.tolist() for found in numbers.values())):
+            if place not in survey.gathered.inputs:
+                yield place
 
 
 def complete_lengths(survey: Survey, numbers: Mapping[str, NDArray[np.int64]]) -> None:
@@ -143,6 +188,14 @@ def layout_with_holes(path: str, metadata: ArrayMetadata, fill_values: Mapping[s
         ) from error
 
 
+def layout_ready_for_holes(path: str, metadata: ArrayMetadata, fill_values: Mapping[str, Any]) -> ArrayLayout:
+    """As :func:`layout_with_holes`, so that a later part of a store may have holes; as it is where that cannot be."""
+    try:
+        return layout_with_holes(path, metadata, fill_values)
+    except HolesError:
+        return ArrayLayout(metadata)
+
+
 def missing_piece(path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Values that read as missing, for a loaded variable.
 
@@ -201,7 +254,7 @@ def _as_value(key: Key, dtype: np.dtype[Any]) -> Any:
 
 def _described(survey: Survey, place: tuple[int, ...]) -> str:
     if (failure := survey.gathered.failed.get(place)) is not None:
-        return failure
+        return str(failure)
     told = []
     for dim, number in zip(survey.dims, place, strict=True):
         key = survey.gathered.keys.get(dim, {}).get(number)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vz_beam.combine.choices import CHUNKS_PER_SHARD, CombineChoices
 from vz_beam.combine.fragment import ShardKey
+from vz_beam.combine.hole import Hole
 from vz_beam.combine.schema import FailedInput
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes
 
@@ -60,6 +61,7 @@ class ArrayLayout:
         is_loaded: whether the layout holds all values, so that no reference may arrive.
         placed_by: numbers along those dimensions of the pattern that the array does not have: where several inputs
             hold an array that must agree, the one with these numbers places it.
+        substitutes: numbers of the inputs that place what such inputs do not have.
         is_cut: whether chunks of inputs are to be cut where they are not of the array's shape.
         unwritten: where missing chunks of the whole array read as missing data: the encoded chunk that stands for
             those that were never written in a file, and read as a value.
@@ -75,6 +77,7 @@ class ArrayLayout:
     chunks: Mapping[int, bytes] = field(default_factory=dict)
     is_loaded: bool = False
     placed_by: Mapping[str, int] = field(default_factory=dict)
+    substitutes: frozenset[tuple[int, ...]] = frozenset()
     is_cut: bool = False
     unwritten: bytes | None = None
     rewriting: Rewriting | None = None
@@ -82,6 +85,12 @@ class ArrayLayout:
     growth: Growth | None = None
     is_kept: bool = False
     kept_shards: int = 0
+
+    def is_placed_by(self, numbers: Mapping[str, int]) -> bool:
+        """Whether the input with these numbers, by dimension, places its part of the array."""
+        if all(numbers[dim] == number for dim, number in self.placed_by.items()):
+            return True
+        return bool(self.substitutes) and tuple(numbers.values()) in self.substitutes
 
     def shard_numbers(self, chunks_per_shard: int) -> range:
         """The shards that are to be written: all but those that a store has, and that stay as they are."""
@@ -106,6 +115,7 @@ class Layout:
         excluded: inputs that are left out because they disagree with most others, by their numbers.
         eras: the group of each input by its numbers, where inputs that disagree are in groups of their own.
         choices: by which the inputs were combined.
+        holes: places that no input gives, which a later run can fill.
     """
 
     arrays: Mapping[str, ArrayLayout]
@@ -120,6 +130,7 @@ class Layout:
     excluded: Mapping[tuple[int, ...], FailedInput] = field(default_factory=dict)
     eras: Mapping[tuple[int, ...], str] = field(default_factory=dict)
     choices: CombineChoices = field(default_factory=CombineChoices)
+    holes: tuple[Hole, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layout):
@@ -135,6 +146,7 @@ class Layout:
             "left_out",
             "excluded",
             "eras",
+            "holes",
         )
         return (
             all(getattr(self, name) == getattr(other, name) for name in names)

@@ -17,6 +17,7 @@ from vz_beam.combine.grids import common_chunk_shape, cutting
 from vz_beam.combine.holes import (
     arrays_with_holes,
     from_keys,
+    layout_ready_for_holes,
     layout_with_holes,
     missing_piece,
 )
@@ -27,7 +28,6 @@ from vz_beam.combine.schema import join_path
 from vz_beam.combine.survey import Survey
 from vz_beam.combine.variants import Majority, majority, stored_variants, unwritable, with_packing
 from vz_beam.errors import CombineError
-from vz_beam.manifests.metadata import Attributes
 
 MOST_TOLD = 3
 """Reasons why an array is rewritten that a summary tells."""
@@ -263,14 +263,27 @@ class LayoutPlanner:
         array = ArrayLayout(metadata)
         if path in self.with_holes:
             array = layout_with_holes(path, metadata, self.choices.fill_values)
+        elif self.choices.holes == "missing" and not self.order.keys().isdisjoint(dims):
+            array = layout_ready_for_holes(path, metadata, self.choices.fill_values)
         rewriting = None
         if path in self.majorities:
             rewriting = replace(self.majorities[path].rewriting, has_holes=path in self.with_holes)
         placed_by = self._placed_by(known, dims)
+        substitutes: frozenset[tuple[int, ...]] = frozenset()
+        if placed_by and (self.choices.holes == "missing" or self.choices.variables == "union"):
+            substitutes = self.survey.substitutes(path, placed_by)
         references = None
-        if path not in self.cut and rewriting is None and array.unwritten is None:
-            references = self.survey.references(path, placed_by)
-        return replace(array, placed_by=placed_by, is_cut=path in self.cut, rewriting=rewriting, references=references)
+        if path not in self.cut and rewriting is None:
+            whole = array.unwritten is not None
+            references = self.survey.references(path, placed_by, substitutes, whole=whole)
+        return replace(
+            array,
+            placed_by=placed_by,
+            substitutes=substitutes,
+            is_cut=path in self.cut,
+            rewriting=rewriting,
+            references=references,
+        )
 
     def _placed_by(self, known: Representative, dims: tuple[str, ...]) -> dict[str, int]:
         return {
@@ -375,23 +388,3 @@ def _inverse(order: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     ranks = np.full(size, -1, np.int64)
     ranks[order] = np.arange(len(order))
     return ranks
-
-
-def group_attributes(survey: Survey, arrays: Mapping[str, ArrayLayout]) -> dict[str, Attributes]:
-    """Attributes by group; coordinates that no variable's attribute names are named by their group's."""
-    groups: dict[str, Attributes] = {}
-    for path in sorted(key.removesuffix("/") for key in survey.attributes if key.endswith("/")):
-        attributes = survey.attributes[f"{path}/"].result((), survey.choices.attributes)
-        named: set[str] = set()
-        coordinates = []
-        for array_path, array in arrays.items():
-            group, _, name = array_path.rpartition("/")
-            if group == path:
-                named.update(str(array.metadata.attributes.get("coordinates", "")).split())
-                known = survey.representatives.get(array_path)
-                if known is not None and known.is_coordinate and name not in known.dims:
-                    coordinates.append(name)
-        if unnamed := [name for name in coordinates if name not in named]:
-            attributes["coordinates"] = " ".join([*str(attributes.get("coordinates", "")).split(), *unnamed])
-        groups[path] = attributes
-    return groups

@@ -16,7 +16,11 @@ _SHOWN = 5
 
 
 def new_inputs(
-    pairs: Pairs, absent: Collection[Index], is_known: Callable[[str], bool], append_dim: str | None
+    pairs: Pairs,
+    absent: Collection[Index],
+    is_known: Callable[[str], bool],
+    append_dim: str | None,
+    has_hole: Callable[[Index], bool] = lambda index: False,
 ) -> tuple[list[tuple[Index, str]], list[Index]]:
     """The (index, URL) of those that are not known, numbered anew along ``append_dim``, and the absent ones as well.
 
@@ -25,6 +29,7 @@ def new_inputs(
         absent: inputs that the pattern promises and that are known not to be there.
         is_known: whether a store has the input at a URL.
         append_dim: along which the store grows; ``None`` is the one concatenated dimension.
+        has_hole: whether a store has the place of an absent input already.
 
     Raises:
         InputError: inputs of one place along the dimension of which the store has some.
@@ -46,6 +51,7 @@ def new_inputs(
     size = max(_number(index, dim) for index in [*(index for index, _ in pairs), *absent]) + 1
     is_new = np.ones(size, bool)
     is_new[list(known)] = False
+    is_new[[number for index in absent if has_hole(index) and (number := _number(index, dim)) not in others]] = False
     places = np.cumsum(is_new) - 1
     total = int(is_new.sum())
     left = [

@@ -92,7 +92,7 @@ def placed_parts(layout: Layout, references: InputReferences) -> Iterator[Placed
                 f"{references.label}: variable {part.path!r} is not {'virtual' if array else 'in the layout'}: "
                 "the layout was made from other inputs"
             )
-        if part.manifest is None or any(numbers[dim] != number for dim, number in array.placed_by.items()):
+        if part.manifest is None or not array.is_placed_by(numbers):
             continue
         if 0 in part.shape:
             continue
@@ -122,7 +122,7 @@ def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fr
         if gained:
             manifest = _with_leading_axes(manifest, gained)
         if array.unwritten is not None:
-            manifest = _with_unwritten(manifest, array.unwritten)
+            manifest = with_unwritten(manifest, array.unwritten)
         first = tuple(start // chunk for start, chunk in zip(starts, array.metadata.chunk_shape, strict=True))
         yield part.path, fragment_of(manifest, grid_shape, first)
 
@@ -238,7 +238,7 @@ def _cut(array: ArrayLayout, part: ArrayReferences, label: str) -> ArrayReferenc
     return part._replace(chunk_shape=chunk_shape, manifest=cut.manifest)
 
 
-def _with_unwritten(manifest: ChunkManifest, chunk: bytes) -> ChunkManifest:
+def with_unwritten(manifest: ChunkManifest, chunk: bytes) -> ChunkManifest:
     """The manifest with ``chunk`` inlined where it has none."""
     missing = manifest.location_ids == MISSING
     if not missing.any():

@@ -10,13 +10,10 @@ from vz_beam.combine.agreement import agreement
 from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.era_pieces import PIECES_KEY, pieces_of, pieces_text
 from vz_beam.combine.eras import eras, excluded, layout_of_eras
-from vz_beam.combine.holes import (
-    complete_lengths,
-    note_of_absent_inputs,
-    numbers_in_use,
-)
+from vz_beam.combine.group_attributes import group_attributes
+from vz_beam.combine.holes import complete_lengths, note_of_absent_inputs, numbers_in_use, open_holes
 from vz_beam.combine.layout import Layout
-from vz_beam.combine.layout_planner import LayoutPlanner, group_attributes
+from vz_beam.combine.layout_planner import LayoutPlanner
 from vz_beam.combine.skipped import one_line, skipped_variables
 from vz_beam.combine.survey import Survey
 from vz_beam.errors import CombineError, MismatchError
@@ -33,7 +30,7 @@ def plan_layout(gathered: SchemaAccumulator, choices: CombineChoices | None = No
     """
     choices = choices or CombineChoices()
     if not gathered.inputs:
-        failures = [gathered.failed[key] for key in sorted(gathered.failed)]
+        failures = [str(gathered.failed[key]) for key in sorted(gathered.failed)]
         why = f"all {len(failures)} failed: {'; '.join(failures[:3])}" if failures else "the pattern is empty"
         raise CombineError(f"there is no input to combine, {why}")
     if gathered.skipped and not any(gathered.known):
@@ -45,10 +42,10 @@ def plan_layout(gathered: SchemaAccumulator, choices: CombineChoices | None = No
         )
     for index in choices.absent:
         gathered.expect(index)
-    failed = tuple(gathered.failed[key] for key in sorted(gathered.failed))
+    failed = tuple(str(gathered.failed[key]) for key in sorted(gathered.failed))
     if choices.mismatch == "exclude":
         left_out = excluded(gathered, Survey(gathered, choices))
-        layout = _plan(gathered.without({numbers: str(one) for numbers, one in left_out.items()}), choices)
+        layout = _plan(gathered.without(left_out), choices)
         return replace(layout, failed=failed, excluded=left_out)
     if choices.mismatch == "split" and len(found_eras := eras(gathered, choices)) > 1:
         layouts = {f"era_{number}": _plan(era, choices) for number, (era, _) in enumerate(found_eras, 1)}
@@ -94,14 +91,16 @@ def _plan(gathered: SchemaAccumulator, choices: CombineChoices) -> Layout:
     arrays = planner.arrays()
     notes = [*agreed.notes, *planner.notes, *note_of_absent_inputs(survey, numbers)]
     notes += [f"variable {path!r} is left out, since not all inputs have it" for path in survey.left_out]
+    starts = planner.start_arrays()
     return Layout(
         arrays=arrays,
         groups=group_attributes(survey, arrays),
-        starts=planner.start_arrays(),
+        starts=starts,
         new_dims=survey.new_dims,
         chunks_per_shard=choices.chunks_per_shard,
         inputs=len(gathered.inputs),
         notes=tuple(sorted(notes)),
         left_out=survey.left_out,
         choices=replace(choices, absent=()),
+        holes=open_holes(survey, numbers, starts),
     )

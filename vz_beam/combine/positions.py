@@ -46,6 +46,14 @@ class Series(NamedTuple):
         values = np.concatenate(list(filled.values())) if filled else np.empty(0)
         return cls(values, sizes, np.array(list(filled), np.int64))
 
+    def without_missing(self) -> Series:
+        """The same without NaN and NaT, which stand for inputs that a store lacks and say of no place where it is."""
+        if self.values.dtype.kind not in "fmM" or not (is_missing := self.values != self.values).any():
+            return self
+        owners = np.repeat(np.arange(len(self.sizes)), self.sizes)[~is_missing]
+        sizes = np.bincount(owners, minlength=len(self.sizes))
+        return Series(self.values[~is_missing], sizes[sizes > 0], self.places[sizes > 0])
+
 
 def check_positions(
     name: str,
@@ -70,7 +78,7 @@ def check_positions(
             each a problem, ``"warn"`` a note, ``"keep"`` nothing.
         gaps: the same for places where a regular coordinate leaves out steps.
     """
-    values, sizes, places = series
+    values, sizes, places = series.without_missing()
     if len(places) < 2 or not (values.dtype.kind in "iufmM" or is_cftime(values)):
         return PositionCheck([], [])
     firsts = np.cumsum(sizes) - sizes

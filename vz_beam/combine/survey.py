@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -151,8 +152,22 @@ class Survey:
                     found.setdefault(form.chunk_shape, one.first.witness)
         return found
 
-    def references(self, path: str, placed_by: Mapping[str, int]) -> int:
-        """How many references the inputs have for a virtual array, of those that have certain numbers."""
+    def references(
+        self,
+        path: str,
+        placed_by: Mapping[str, int],
+        substitutes: Iterable[tuple[int, ...]] = (),
+        *,
+        whole: bool = False,
+    ) -> int:
+        """How many references the inputs have for a virtual array.
+
+        Args:
+            path: of the array.
+            placed_by: numbers of the inputs that count, by dimension.
+            substitutes: numbers of others that count as well.
+            whole: whether chunks that were never written count too.
+        """
         fixed = tuple((self.dims.index(dim), number) for dim, number in placed_by.items())
         if fixed not in self._counted:
             found: dict[tuple[int, int], tuple[InputRecord, int]] = {}
@@ -162,12 +177,24 @@ class Survey:
                     first, count = found.get(key, (record, 0))
                     found[key] = (first, count + 1)
             self._counted[fixed] = list(found.values())
+        others = ((self.gathered.inputs[numbers], 1) for numbers in substitutes)
         return sum(
-            count * references
-            for record, count in self._counted[fixed]
-            for form, references in zip(record.form, record.references, strict=True)
+            count * (_chunks(form, shape) if whole else references)
+            for record, count in (*self._counted[fixed], *others)
+            for form, shape, references in zip(record.form, record.shapes, record.references, strict=True)
             if form.path == path
         )
+
+    def substitutes(self, path: str, placed_by: Mapping[str, int]) -> frozenset[tuple[int, ...]]:
+        """Numbers of the first inputs of those parts of an array that no input with the numbers ``placed_by`` has."""
+        having = [one for one in self.alike if any(form.path == path for form in one.form)]
+        rows = np.unique(np.concatenate([one.numbers for one in having]), axis=0)  # in the pattern's order
+        fixed = [self.dims.index(dim) for dim in placed_by]
+        own = [axis for axis in range(len(self.dims)) if axis not in fixed]
+        is_default = (rows[:, fixed] == list(placed_by.values())).all(axis=1)
+        order = np.argsort(~is_default, kind="stable")  # those with the numbers first
+        _, firsts = np.unique(rows[order][:, own], axis=0, return_index=True)
+        return frozenset(tuple(rows[one].tolist()) for one in order[firsts] if not is_default[one])
 
     def parts(self) -> dict[tuple[int, ...], dict[frozenset[str], Witness]]:
         """The distinct lists of variables of the inputs that are to have the same ones, with the first of each.
@@ -315,6 +342,11 @@ def _constants(record: InputRecord, concat: set[str]) -> dict[str, Values]:
         for form, shape, piece in record.loaded()
         if form.dtype is not None and concat.isdisjoint(form.dims)
     }
+
+
+def _chunks(form: VariableForm, shape: tuple[int, ...]) -> int:
+    """Chunks of a virtual variable of one input, written or not."""
+    return math.prod(-(-length // chunk) for length, chunk in zip(shape, form.chunk_shape or (), strict=True))
 
 
 def _along(numbers: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from vz_beam.combine.append import append_dimension, appended_layout, moved_to_end
 from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
+from vz_beam.combine.hole import Holes
 from vz_beam.combine.layout import Layout
 from vz_beam.datasets.virtual_variables import group_dataset
 from vz_beam.storage.byte_source import ByteSource
@@ -76,10 +77,11 @@ def append_store(
 
 
 class KnownInputs(NamedTuple):
-    """URLs of the inputs that a store has: as they are now, and those that have changed since."""
+    """URLs of the inputs that a store has: as they are now, and those that have changed since; its places without."""
 
     same: frozenset[str]
     changed: tuple[str, ...]
+    holes: Holes
 
 
 def known_inputs(
@@ -91,7 +93,8 @@ def known_inputs(
     registry: Any = None,
 ) -> KnownInputs:
     """Those of ``urls`` that the store at ``target`` has; each of them is asked what it is: one request."""
-    stored = {one.url: one for one in writer.inputs(target, storage_options)}
+    table = writer.input_table(target, storage_options)
+    stored = {one.url: one for one in table.inputs}
     found = {url: stored[name] for url in urls if (name := canonical_url(url)) in stored}
 
     def has_changed(url: str) -> bool:
@@ -103,4 +106,4 @@ def known_inputs(
 
     with ThreadPoolExecutor(_TOGETHER) as pool:
         changed = [url for url, is_other in zip(found, pool.map(has_changed, found), strict=True) if is_other]
-    return KnownInputs(frozenset(found.keys() - set(changed)), tuple(sorted(changed)))
+    return KnownInputs(frozenset(found.keys() - set(changed)), tuple(sorted(changed)), Holes(table.holes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vz_beam.combine.choices import CHUNKS_PER_SHARD
@@ -17,8 +18,8 @@ from vz_beam.manifests.metadata import Attributes
 from vz_beam.parsers.parser import find_parser
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.folder_source import open_file_or_folder
-from vz_beam.storage.identity import Identity
 from vz_beam.storage.urls import canonical_url
+from vz_beam.writers.input_table import InputTable
 from vz_beam.writers.store_summary import StoreSummary
 from vz_beam.writers.writer import WriteTarget, find_writer, write_store
 
@@ -62,11 +63,12 @@ def convert_store(
     try:
         parser = find_parser(opened)
         group = parser.parse(opened)
-        inputs = _inputs(origin, parser.name, opened, storage_options)
+        table = _input_table(origin, parser.name, opened, storage_options)
     finally:
         opened.close()
-    layout, shards = layout_and_shards(group, chunks_per_shard, len(inputs))
-    return write_store(writer, place, layout, shards, mode=mode, storage_options=options, inputs=inputs)
+    layout, shards = layout_and_shards(group, chunks_per_shard, len(table.inputs))
+    layout = replace(layout, holes=table.holes)
+    return write_store(writer, place, layout, shards, mode=mode, storage_options=options, inputs=table.inputs)
 
 
 def layout_and_shards(group: ManifestGroup, chunks_per_shard: int, inputs: int) -> tuple[Layout, WholeShards]:
@@ -84,10 +86,10 @@ def layout_and_shards(group: ManifestGroup, chunks_per_shard: int, inputs: int) 
     return layout, WholeShards(manifests, chunks_per_shard)
 
 
-def _inputs(url: str, format: str, source: ByteSource, options: Mapping[str, Any] | None) -> list[Identity]:
+def _input_table(url: str, format: str, source: ByteSource, options: Mapping[str, Any] | None) -> InputTable:
     """What a store says of its inputs; of a file, that it is the one."""
     try:
         writer = find_writer(url, format)
     except InputError:
-        return [source.identity()]
-    return writer.inputs(WriteTarget(url), options)
+        return InputTable((source.identity(),))
+    return writer.input_table(WriteTarget(url), options)

@@ -1,7 +1,7 @@
-"""Inputs of a store that have changed since, put in the places of what they were.
+"""Inputs that go into places of a store: those that have changed since, and those that it had none of.
 
-The store is cut into the parts around them, and the parts and the changed inputs are combined as inputs are: what may
-not be joined is refused in the same words, and the result is the store that would be built of all inputs at once.
+The store is cut into the parts around them, and the parts and these inputs are combined as inputs are: what may not be
+joined is refused in the same words, and the result is the store that would be built of all inputs at once.
 """
 
 from __future__ import annotations
@@ -9,21 +9,36 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from vz_beam.combine.accumulator import SchemaAccumulator
 from vz_beam.combine.append import without_new_attributes
 from vz_beam.combine.choices import CombineChoices
-from vz_beam.combine.placing import place_all
+from vz_beam.combine.hole import Hole
+from vz_beam.combine.holes import layout_with_holes
+from vz_beam.combine.placing import place_all, with_unwritten
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import join_path, nodes_of, schema_of, virtual_array
+from vz_beam.datasets.store_places import (
+    ANEW,
+    Nodes,
+    PlacedInput,
+    Ranges,
+    arrays_of,
+    is_whole,
+    location_number,
+    place_of_changed,
+    place_of_filling,
+    size_of,
+)
 from vz_beam.datasets.virtual_variables import group_dataset
 from vz_beam.errors import MismatchError, StoreMismatchError, UnsupportedError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING
+from vz_beam.manifests.fill_choice import missing_values, same_value
 from vz_beam.parsers.parser import find_parser
 from vz_beam.patterns.index import Index, Position
 from vz_beam.storage.byte_source import ByteSource
@@ -33,20 +48,6 @@ from vz_beam.storage.urls import canonical_url
 from vz_beam.writers.store_summary import StoreSummary
 from vz_beam.writers.writer import Writer, WriteTarget, write_store
 
-_ANEW = "Way out: build the store anew of all files (mode='overwrite')"
-Nodes = Mapping[str, xr.Dataset]
-"""The groups of a dataset or tree by path."""
-Ranges = Mapping[str, slice]
-"""Elements by dimension."""
-
-
-class _Changed(NamedTuple):
-    """What a changed input holds, and ``ranges``: where that is in the store."""
-
-    url: str
-    nodes: Nodes
-    ranges: Ranges
-
 
 def replace_inputs(
     writer: Writer,
@@ -55,8 +56,10 @@ def replace_inputs(
     choices: CombineChoices,
     storage_options: Mapping[str, Any] | None,
     open_location: Callable[[str], ByteSource],
+    *,
+    holes: Mapping[str, Hole] = MappingProxyType({}),
 ) -> StoreSummary:
-    """Write the store at ``target`` anew, with what its inputs hold that have changed.
+    """Write the store at ``target`` anew, with what its inputs hold that have changed, or that it had none of.
 
     All references of the store are in memory meanwhile, at 20 bytes each.
 
@@ -67,30 +70,33 @@ def replace_inputs(
         choices: those that the store was combined with; of its order and holes nothing is asked again.
         storage_options: for the store.
         open_location: gives the byte source of a URL, for values that are in no store.
+        holes: by URL, the places of those that the store had none of.
 
     Raises:
-        StoreMismatchError: an input that does not fit into its old place, such as one that has become longer.
+        StoreMismatchError: an input that does not fit into its place, such as one that has become longer.
         UnsupportedError: a place that lies inside a chunk.
     """
-    first = next(iter(changed.values()))
-    loaded = {
-        join_path(path, str(name))
-        for path, node in nodes_of(first)
+    known = {
+        join_path(path, str(name)): virtual_array(variable) is None
+        for dataset in changed.values()
+        for path, node in nodes_of(dataset)
         for name, variable in node.variables.items()
-        if virtual_array(variable) is None
     }
-    known = {join_path(path, str(name)) for path, node in nodes_of(first) for name in node.variables}
-    stored = _stored_nodes(target.url, known, loaded, storage_options, open_location)
-    inputs = {one.url: one for one in writer.inputs(target, storage_options)}
+    loaded = {path for path, is_loaded in known.items() if is_loaded}
+    stored = _stored_nodes(target.url, set(known), loaded, storage_options, open_location)
+    table = writer.input_table(target, storage_options)
+    inputs = {one.url: one for one in table.inputs}
     found = []
     for url, dataset in changed.items():
         name = canonical_url(url)
-        nodes, size = _as_stored(
-            writer, replace(target, mode="append"), dataset, loaded, storage_options, open_location
-        )
-        found.append(_placed(name, nodes, stored))
+        holey = _as_one(_holey(dict(nodes_of(dataset)), stored, choices))
+        nodes, size = _as_stored(writer, replace(target, mode="append"), holey, loaded, storage_options, open_location)
+        if url in holes:
+            found.append(place_of_filling(name, nodes, stored, holes[url]))
+        else:
+            found.append(place_of_changed(name, nodes, stored))
         inputs[name] = next(n.encoding[IDENTITY_KEY] for _, n in nodes_of(dataset) if IDENTITY_KEY in n.encoding)
-    stored = _without_whole(stored, found)
+    stored = _with_shared(_without_whole(stored, found), found)
     parts = list(_parts(stored, found, target.url))
     whole = schema_of(Index(()), _as_one(stored))
     gathered = SchemaAccumulator()
@@ -106,10 +112,16 @@ def replace_inputs(
     except MismatchError as error:
         raise StoreMismatchError(error.disagreements) from error
     shards = place_all(layout, parts)
+    filled = {holes[url] for url in changed if url in holes}
+    layout = replace(layout, holes=tuple(hole for hole in table.holes if hole not in filled))
     options: Any = {"mode": "overwrite", "storage_options": storage_options, "inputs": inputs.values()}
     summary = write_store(writer, target.url, layout, shards, **options)
-    note = f"inputs that had changed and were replaced, by writing the store anew: {len(changed):,}"
-    return replace(summary, files=len(changed), notes=(note, *layout.notes, *summary.notes))
+    counts = {
+        "inputs that had changed and were replaced": len(changed) - len(filled),
+        "places without an input that were filled": len(filled),
+    }
+    notes = [f"{what}, by writing the store anew: {count:,}" for what, count in counts.items() if count]
+    return replace(summary, files=len(changed), notes=(*notes, *layout.notes, *summary.notes))
 
 
 def _stored_nodes(
@@ -145,82 +157,95 @@ def _as_stored(
     """An input as a store of this format says it, with its references, and how many chunks the store's shards have."""
     sides = writer.sides(target, plan_layout(SchemaAccumulator().add(schema_of(Index(()), dataset))), storage_options)
     nodes = dict(nodes_of(group_dataset(sides.added, loaded, "what has changed", open_location)))
-    own = {join_path(path, name): array for path, name, array in _arrays(dict(nodes_of(dataset)))}
-    for path, name, array in list(_arrays(nodes)):
+    own = {join_path(path, name): array for path, name, array in arrays_of(dict(nodes_of(dataset)))}
+    for path, name, array in list(arrays_of(nodes)):
         variable = nodes[path].variables[name]
         whole = ManifestArray(array.metadata, own[join_path(path, name)].manifest)
         nodes[path] = nodes[path].assign({name: (variable.dims, whole, variable.attrs)})
     return nodes, sides.chunks_per_shard
 
 
-def _placed(url: str, nodes: Nodes, stored: Nodes) -> _Changed:
-    """Where the references to ``url`` are in the store, which has them in the places of what the file was."""
-    sizes: dict[str, set[int]] = {}
-    for node in stored.values():
-        for dim, size in node.sizes.items():
-            sizes.setdefault(str(dim), set()).add(size)
-    starts: dict[str, int] = {}
-    ends: dict[str, int] = {}
-    for path, name, array in _arrays(stored):
-        chunks = np.argwhere(array.manifest.location_ids == _number(array, url))
-        if not len(chunks):
+def _holey(nodes: Nodes, stored: Nodes, choices: CombineChoices) -> dict[str, xr.Dataset]:
+    """An input with the fill values of a store that may have holes: its chunks that were never written are inlined."""
+    result = dict(nodes)
+    for path, name, array in arrays_of(nodes):
+        known = virtual_array(stored[path].variables[name]) if path in stored and name in stored[path] else None
+        fill = None if known is None else known.metadata.fill_value
+        if known is None or fill is None or same_value(fill, array.metadata.fill_value):
             continue
-        if path not in nodes or name not in nodes[path].variables:
-            raise _unfit(url, f"it has no variable {join_path(path, name)!r}, which the store has of it")
-        for axis, dim in enumerate(map(str, stored[path].variables[name].dims)):
-            length = array.metadata.chunk_shape[axis]
-            starts[dim] = min(starts.get(dim, array.shape[axis]), int(chunks[:, axis].min()) * length)
-            end = min((int(chunks[:, axis].max()) + 1) * length, array.shape[axis])
-            ends[dim] = max(ends.get(dim, 0), end)
-    if not starts:
-        raise _unfit(url, "the store has no reference to it, so that nothing says where its place is")
-    ranges = {}
-    for dim, start in starts.items():
-        own = {node.sizes[dim] for node in nodes.values() if dim in node.sizes} or {1}
-        if len(own) != 1 or len(sizes[dim]) != 1:
-            raise _unfit(url, f"groups differ in their length along {dim!r}")
-        length, total = own.pop(), next(iter(sizes[dim]))
-        if start + length > total or ends[dim] > start + length:
-            raise _unfit(url, f"it is {length} long along {dim!r}, and its place in the store {ends[dim] - start}")
-        ranges[dim] = slice(start, start + length)
-    _check_alone(url, ranges, stored)
-    return _Changed(url, nodes, ranges)
-
-
-def _check_alone(url: str, ranges: Ranges, stored: Nodes) -> None:
-    """Refuses a place at which the store has references to something else: the input was shorter then."""
-    for path, name, array in _arrays(stored):
-        dims = list(map(str, stored[path].variables[name].dims))
-        if all(_is_whole(ranges, dim, stored) for dim in dims):
+        if not any(same_value(fill, missing) for missing in missing_values(known.metadata)):
             continue
-        box = tuple(
-            slice(ranges[dim].start // chunk, -(-ranges[dim].stop // chunk)) if dim in ranges else slice(None)
-            for dim, chunk in zip(dims, array.metadata.chunk_shape, strict=True)
-        )
-        ids = array.manifest.location_ids[box]
-        if others := set(np.unique(ids).tolist()) - {MISSING, INLINED, _number(array, url)}:
-            other = array.manifest.locations[min(others)]
-            raise _unfit(url, f"where it would be in {join_path(path, name)!r} the store has references to {other}")
+        whole_path = join_path(path, name)
+        layout = layout_with_holes(whole_path, array.metadata, {whole_path: fill, **choices.fill_values})
+        manifest = array.manifest if layout.unwritten is None else with_unwritten(array.manifest, layout.unwritten)
+        whole = ManifestArray(layout.metadata, manifest)
+        attributes = {**nodes[path].variables[name].attrs, **_cf_fill_of(known)}
+        result[path] = result[path].assign({name: (nodes[path].variables[name].dims, whole, attributes)})
+    return result
 
 
-def _without_whole(stored: Nodes, changed: Sequence[_Changed]) -> dict[str, xr.Dataset]:
+def _cf_fill_of(array: ManifestArray) -> dict[str, Any]:
+    attributes = array.metadata.attributes
+    return {name: attributes[name] for name in ("_FillValue",) if name in attributes}
+
+
+def _with_shared(stored: Nodes, found: Sequence[PlacedInput]) -> dict[str, xr.Dataset]:
+    """The store with those values and references of inputs that several places share, where it has none yet."""
+    result = dict(stored)
+    for one in found:
+        cut = {dim for dim in one.ranges if not is_whole(one.ranges, dim, stored)}
+        for path, node in one.nodes.items():
+            for name, variable in node.variables.items():
+                known = result[path].variables.get(name)
+                if known is None or set(variable.dims) != set(known.dims):
+                    continue
+                if cut.issubset(known.dims) and virtual_array(known) is not None:
+                    continue  # it goes to its place by itself
+                ranges = {str(dim): one.ranges[str(dim)] for dim in known.dims if dim in cut}
+                if ranges and _is_missing(known.isel(ranges)):
+                    own = variable.transpose(*known.dims).to_base_variable()
+                    shared = xr.Dataset({name: _put(known.to_base_variable(), own, ranges)}, attrs=result[path].attrs)
+                    result[path] = _with_own(result[path], shared)
+    return result
+
+
+def _put(known: xr.Variable, own: xr.Variable, ranges: Ranges) -> xr.Variable:
+    """``known`` with ``own`` at ``ranges``."""
+    if not ranges:
+        return own
+    (dim, range_), *others = ranges.items()
+    middle = _put(known.isel({dim: range_}), own, dict(others))
+    parts = (known.isel({dim: slice(0, range_.start)}), middle, known.isel({dim: slice(range_.stop, None)}))
+    filled = [part for part in parts if part.sizes[dim]]
+    joined: xr.Variable = xr.Variable.concat(filled, dim)  # type: ignore[no-untyped-call]
+    return joined
+
+
+def _is_missing(variable: xr.Variable) -> bool:
+    array = virtual_array(variable)
+    if array is not None:
+        return bool((array.manifest.location_ids == MISSING).all())
+    return variable.dtype.kind in "fmM" and bool(variable.isnull().all())
+
+
+def _without_whole(stored: Nodes, changed: Sequence[PlacedInput]) -> dict[str, xr.Dataset]:
     """The store with those arrays of a changed input that lie along none of the dimensions that are cut."""
     result = dict(stored)
-    cut = {dim for one in changed for dim in one.ranges if not _is_whole(one.ranges, dim, stored)}
+    cut = {dim for one in changed for dim in one.ranges if not is_whole(one.ranges, dim, stored)}
     for one in changed:
-        for path, name, array in _arrays(stored):
-            if cut.isdisjoint(stored[path].variables[name].dims) and _number(array, one.url) >= 0:
+        for path, name, array in arrays_of(stored):
+            if cut.isdisjoint(stored[path].variables[name].dims) and location_number(array, one.url) >= 0:
                 result[path] = result[path].assign({name: one.nodes[path].variables[name]})
     return result
 
 
-def _parts(stored: Nodes, changed: Sequence[_Changed], url: str) -> Iterator[tuple[Index, xr.Dataset | xr.DataTree]]:
+def _parts(stored: Nodes, changed: Sequence[PlacedInput], url: str) -> Iterator[tuple[Index, xr.Dataset | xr.DataTree]]:
     """The store cut where the changed inputs begin and end, these in their places, each with its index."""
     edges: dict[str, set[int]] = {}
     for one in changed:
         for dim, range_ in one.ranges.items():
-            if not _is_whole(one.ranges, dim, stored):
-                edges.setdefault(dim, {0, _size(stored, dim)}).update((range_.start, range_.stop))
+            if not is_whole(one.ranges, dim, stored):
+                edges.setdefault(dim, {0, size_of(stored, dim)}).update((range_.start, range_.stop))
     lines = {dim: sorted(found) for dim, found in sorted(edges.items())}
     for numbers in itertools.product(*(range(len(line) - 1) for line in lines.values())):
         cell = {dim: slice(*lines[dim][number : number + 2]) for dim, number in zip(lines, numbers, strict=True)}
@@ -235,11 +260,13 @@ def _parts(stored: Nodes, changed: Sequence[_Changed], url: str) -> Iterator[tup
             if owner is None:
                 nodes = {path: _selected(node, cell, {}) for path, node in stored.items()}
             else:
-                nodes = {path: _like_stored(node, stored[path], cell) for path, node in owner.nodes.items()}
-                nodes = {path: _selected(node, cell, owner.ranges) for path, node in nodes.items()}
+                nodes = {path: _selected(node, cell, {}) for path, node in stored.items() if owner.is_part}
+                for path, node in owner.nodes.items():
+                    own = _selected(_like_stored(node, stored[path], cell), cell, owner.ranges)
+                    nodes[path] = _with_own(nodes[path], own) if path in nodes else own
         except ValueError as error:
             raise UnsupportedError(
-                f"{url} cannot be cut at {cell} to replace what has changed: {error}. {_ANEW}"
+                f"{url} cannot be cut at {cell} to replace what has changed: {error}. {ANEW}"
             ) from error
         dataset = _as_one(nodes)
         dataset.encoding["source"] = url if owner is None else owner.url
@@ -273,32 +300,17 @@ def _like_stored(node: xr.Dataset, stored: xr.Dataset, cell: Ranges) -> xr.Datas
     return xr.Dataset({name: v for name, v in variables.items() if name not in coords}, coords, node.attrs)
 
 
+def _with_own(stored: xr.Dataset, own: xr.Dataset) -> xr.Dataset:
+    """An input in its place, with what the store has there of other inputs: those of merged dimensions."""
+    variables = {**stored.variables, **own.variables}
+    coords = {name: variable for name, variable in variables.items() if name in stored.coords or name in own.coords}
+    return xr.Dataset({name: v for name, v in variables.items() if name not in coords}, coords, own.attrs)
+
+
 def _as_one(nodes: Nodes) -> xr.Dataset | xr.DataTree:
     if len(nodes) == 1:
         return next(iter(nodes.values())).copy(deep=False)
     return xr.DataTree.from_dict({f"/{path}": node for path, node in nodes.items()})
-
-
-def _arrays(nodes: Nodes) -> Iterator[tuple[str, str, ManifestArray]]:
-    for path, node in nodes.items():
-        for name, variable in node.variables.items():
-            if (array := virtual_array(variable)) is not None:
-                yield path, str(name), array
-
-
-def _number(array: ManifestArray, url: str) -> int:
-    """The id of a location in an array's manifest; one that no chunk has where it is not there."""
-    locations = array.manifest.locations
-    return locations.index(url) if url in locations else min(MISSING, INLINED) - 1
-
-
-def _size(stored: Nodes, dim: str) -> int:
-    return next(node.sizes[dim] for node in stored.values() if dim in node.sizes)
-
-
-def _is_whole(ranges: Ranges, dim: str, stored: Nodes) -> bool:
-    """Whether an input is all of a dimension, along which nothing is cut then."""
-    return dim not in ranges or ranges[dim] == slice(0, _size(stored, dim))
 
 
 def _is_within(cell: Ranges, ranges: Ranges) -> bool:
@@ -306,7 +318,3 @@ def _is_within(cell: Ranges, ranges: Ranges) -> bool:
         dim not in ranges or (ranges[dim].start <= one.start and one.stop <= ranges[dim].stop)
         for dim, one in cell.items()
     )
-
-
-def _unfit(url: str, why: str) -> StoreMismatchError:
-    return StoreMismatchError((f"{url} has changed and does not fit into its old place: {why}. {_ANEW}",))

@@ -158,7 +158,7 @@ class Verifier:
 
     def inputs(self) -> list[Identity]:
         """What the store says of its inputs."""
-        return find_writer(self.url).inputs(WriteTarget(self.url), self.storage_options)
+        return list(find_writer(self.url).input_table(WriteTarget(self.url), self.storage_options).inputs)
 
     def look_at(self, inputs: Iterable[Identity]) -> Verification:
         """Whether inputs are what they were."""

@@ -72,8 +72,16 @@ def run_plan(
     notes: tuple[str, ...] = ()
     is_append = target is not None and writing.get("mode") == "append"
     if is_append:
-        pairs, combining, others = without_known(pairs, str(target), opening, combining, writing, changed)
-        notes = (f"inputs of the store that have changed and would be replaced: {len(others):,}",) if others else ()
+        new = without_known(pairs, str(target), opening, combining, writing, changed)
+        pairs, combining = new.pairs, new.combining
+        notes = tuple(
+            f"{what}: {len(part.pairs):,}"
+            for what, part in (
+                ("inputs of the store that have changed and would be replaced", new.changed),
+                ("places of the store without an input that would be filled", new.fills),
+            )
+            if part
+        )
         if not pairs:
             notes = notes or ("nothing is new: the store has all inputs",)
             return BuildPlan(0, 0, Layout({}, {}, notes=notes), store=store)

@@ -25,11 +25,12 @@ from vz_beam.patterns.file_sequence import pattern_from_file_sequence
 from vz_beam.patterns.foreign import as_pattern_items
 from vz_beam.patterns.index import Index
 from vz_beam.storage.glob_pattern import pattern_from_glob
+from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms.combining import CombineManifests
 from vz_beam.transforms.opening import OpenWithVirtualizarr
 from vz_beam.transforms.progress_bar import ProgressBar
 from vz_beam.transforms.progress_log import ProgressLog
-from vz_beam.transforms.replacing import replaced_inputs
+from vz_beam.transforms.replacing import Replacements, replaced_inputs
 from vz_beam.transforms.rounds import joined_summary
 from vz_beam.transforms.runners import check_runner, local_runner
 from vz_beam.transforms.writing import WriteReferences
@@ -71,11 +72,12 @@ def run_build(
     rounds: list[StoreSummary] = []
     if writing.get("mode") == "append":
         count = len(pairs)
-        pairs, combining, others = without_known(pairs, target, opening, combining, writing, changed)
-        if others:
-            chosen: dict[str, Any] = {"target": target, "opening": opening, "combining": combining, "writing": writing}
-            rounds.append(run_pipeline(partial(replaced_inputs, pairs=others, **chosen), others, **running))
-            writing = {**writing, "goes_on": True}
+        new = without_known(pairs, target, opening, combining, writing, changed)
+        pairs, combining = new.pairs, new.combining
+        chosen: dict[str, Any] = {"target": target, "opening": opening, "combining": combining, "writing": writing}
+        for some in filter(None, (new.changed, new.fills)):
+            rounds.append(run_pipeline(partial(replaced_inputs, inputs_of_store=some, **chosen), some.pairs, **running))
+            chosen["writing"] = writing = {**writing, "goes_on": True}
         if not pairs:
             return joined_summary(rounds) if rounds else _nothing_new(target, writing, count)
     elif changed != "raise":
@@ -156,11 +158,12 @@ def run_pipeline(
 
 
 class NewInputs(NamedTuple):
-    """(index, URL) of what a store lacks, the choices of combining these, and (index, URL) of what has changed."""
+    """(index, URL) of what a store lacks, the choices of combining these, what has changed, and what fills holes."""
 
     pairs: list[tuple[Index, str]]
     combining: dict[str, Any]
-    changed: list[tuple[Index, str]]
+    changed: Replacements
+    fills: Replacements
 
 
 def without_known(
@@ -186,16 +189,28 @@ def without_known(
         opening.get("storage_options"),
         opening.get("registry"),
     )
-    absent = combining.get("absent", ())
     if changed not in ("raise", "replace"):
         raise InputError(f"changed={changed!r} is neither 'raise' nor 'replace'")
     if known.changed and changed == "raise":
         url = writes.target.url
         raise InputsChangedError(tuple(f"{one} has changed since {url} was written of it" for one in known.changed))
-    others = [pair for pair in pairs if pair[1] in set(known.changed)]
-    have = known.same | set(known.changed)
-    left, still_absent = new_inputs(pairs, absent, have.__contains__, writing.get("append_dim"))
-    return NewInputs(left, {**combining, "absent": still_absent}, others)
+    others = set(known.changed)
+    changed_inputs = Replacements([pair for pair in pairs if pair[1] in others])
+    holes = {
+        url: hole
+        for index, url in pairs
+        if url not in known.same | others and (hole := known.holes.find(index, canonical_url(url))) is not None
+    }
+    fills = Replacements([pair for pair in pairs if pair[1] in holes], holes)
+    have = known.same | others | holes.keys()
+    left, still_absent = new_inputs(
+        pairs,
+        combining.get("absent", ()),
+        have.__contains__,
+        writing.get("append_dim"),
+        lambda index: known.holes.find(index) is not None,
+    )
+    return NewInputs(left, {**combining, "absent": still_absent}, changed_inputs, fills)
 
 
 def _nothing_new(target: str | os.PathLike[str], writing: Mapping[str, Any], count: int) -> StoreSummary:

@@ -47,7 +47,7 @@ from vz_beam.writers.icechunk_repository import (
     told,
     without_caches,
 )
-from vz_beam.writers.input_table import inputs_file, joined_inputs, read_inputs_file, sorted_inputs
+from vz_beam.writers.input_table import InputTable, inputs_file, joined_tables, read_inputs_file
 from vz_beam.writers.receipts import check_receipts, summarize
 from vz_beam.writers.staging import Staging, lost_parts, open_staging, part_key
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
@@ -81,9 +81,9 @@ class IcechunkWriter:
         added = group_as_stored(documents, chunks, target.url)
         return AppendSides(stored, added, layout.chunks_per_shard, keeps_shards=True)
 
-    def inputs(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> list[Identity]:
-        """See :meth:`vz_beam.writers.writer.Writer.inputs`."""
-        return _inputs(self._published(target, storage_options), open_staging(target, storage_options))
+    def input_table(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> InputTable:
+        """See :meth:`vz_beam.writers.writer.Writer.input_table`."""
+        return _input_table(self._published(target, storage_options), open_staging(target, storage_options))
 
     def begin(self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None) -> None:
         """See :meth:`vz_beam.writers.writer.Writer.begin`."""
@@ -171,9 +171,10 @@ def _publish(
     if BUILDING in repository.list_branches():
         repository.delete_branch(BUILDING)
     repository.create_branch(BUILDING, base)
-    known = _inputs(repository, staging) if target.mode == "append" else []
-    table = joined_inputs(known, inputs, staging.url) if known else sorted_inputs(inputs)
-    times = {one.url: _checksum(one) for one in table}
+    table = InputTable.of(inputs, layout.holes)
+    if target.mode == "append":
+        table = joined_tables(_input_table(repository, staging), table, staging.url)
+    times = {one.url: _checksum(one) for one in table.inputs}
     writing = without_caches(repository, target.url, storage_options)
     session = writing.writable_session(BUILDING)
     nodes = new_nodes(layout, {})
@@ -193,7 +194,7 @@ def _publish(
         count += len(fragment)
     add_containers(repository, target.url, storage_options, map(icechunk_url, sorted(urls)), target.sources)
     metadata = {_RUN: target.run}
-    if table:
+    if any(table):
         data = inputs_file(table)
         metadata[_TABLE] = f"{_INPUTS}-{target.run}.parquet"
         staging.parent.sub(staging.name).write(metadata[_TABLE], data)
@@ -239,10 +240,10 @@ def _metadata(repository: Any) -> dict[str, Any]:
     return dict(next(iter(repository.ancestry(branch=MAIN))).metadata)
 
 
-def _inputs(repository: Any, staging: Staging) -> list[Identity]:
+def _input_table(repository: Any, staging: Staging) -> InputTable:
     key = _metadata(repository).get(_TABLE)
     if key is None:
-        return []
+        return InputTable()
     return read_inputs_file(staging.parent.sub(staging.name).read(str(key)), staging.url)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vz_beam.combine.fragment import Fragment, ShardKey
+from vz_beam.combine.hole import Hole
 from vz_beam.combine.layout import Layout
 from vz_beam.errors import (
     FormatError,
@@ -29,7 +30,7 @@ from vz_beam.storage.byte_source import ByteSource, open_source
 from vz_beam.storage.identity import Identity
 from vz_beam.writers.appended_rows import appended_rows, fragment_of_group, group_as_stored, loaded_chunks
 from vz_beam.writers.dataset_references import chunk_keys, chunk_references, metadata_texts
-from vz_beam.writers.input_table import joined_inputs, sorted_inputs
+from vz_beam.writers.input_table import InputTable, joined_tables
 from vz_beam.writers.kerchunk_metadata import store_metadata
 from vz_beam.writers.receipts import check_receipts, summarize
 from vz_beam.writers.staging import Staging, lost_parts, open_staging, part_key
@@ -38,7 +39,7 @@ from vz_beam.writers.writer import AppendSides, WriteTarget, no_store, store_exi
 
 MAX_REFERENCES = 2_000_000
 """A reader holds all references in memory, 236 MB a million (measured), and reads them all before the first value."""
-_OURS, _INPUTS = "vz_beam", "inputs"
+_OURS, _INPUTS, _HOLES = "vz_beam", "inputs", "holes"
 """Where the inputs are in the file, beside its references: readers pass over keys that they do not know."""
 
 
@@ -65,12 +66,12 @@ class KerchunkJSONWriter:
         added = group_as_stored(store_metadata(layout), loaded_chunks(layout), staging.url)
         return AppendSides(stored, added, layout.chunks_per_shard, keeps_shards=False)
 
-    def inputs(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> list[Identity]:
-        """See :meth:`vz_beam.writers.writer.Writer.inputs`."""
+    def input_table(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> InputTable:
+        """See :meth:`vz_beam.writers.writer.Writer.input_table`."""
         staging = open_staging(target, storage_options)
         if not staging.is_taken():
             raise no_store(target)
-        return _inputs(staging)
+        return _input_table(staging)
 
     def begin(self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None) -> None:
         """See :meth:`vz_beam.writers.writer.Writer.begin`."""
@@ -123,9 +124,10 @@ class KerchunkJSONWriter:
             raise lost_parts(target.url, parts.url, absent, len(counted))
         else:
             staging.check_claim(target.run)
-            known = _inputs(staging) if target.mode == "append" else []
-            inputs = joined_inputs(known, inputs, staging.url) if known else sorted_inputs(inputs)
-            data = _join([parts.read(part_key(key)) for key in counted], layout, inputs)
+            table = InputTable.of(inputs, layout.holes)
+            if target.mode == "append":
+                table = joined_tables(_input_table(staging), table, staging.url)
+            data = _join([parts.read(part_key(key)) for key in counted], layout, table)
             if target.mode == "create" and staging.is_taken() and staging.parent.read(staging.name) != data:
                 raise store_exists(target)
             staging.parent.write(staging.name, data)
@@ -146,24 +148,29 @@ _dumps = json.JSONEncoder(ensure_ascii=False).encode
 _url_text = lru_cache(maxsize=1024)(_dumps)
 
 
-def _join(parts: Iterable[bytes], layout: Layout, inputs: Iterable[Identity]) -> bytes:
+def _join(parts: Iterable[bytes], layout: Layout, table: InputTable) -> bytes:
     lines = [_line(name, text) for name, text in metadata_texts(layout)]
     for part in parts:
         # Not splitlines: it also cuts at separators that JSON leaves unescaped.
         lines += [line for line in part.decode().split("\n") if line]
     lines.sort()
     text = ",\n".join(line.replace("\t", ": ", 1) for line in lines)
-    rows = ",\n".join(_dumps([one.url, one.size, one.etag, one.modified]) for one in inputs)
-    more = f', "{_OURS}": {{"{_INPUTS}": [\n{rows}\n]}}' if rows else ""
+    rows = {
+        _INPUTS: [[one.url, one.size, one.etag, one.modified] for one in table.inputs],
+        _HOLES: [hole.to_json() for hole in table.holes],
+    }
+    told = ", ".join(f'"{name}": [\n' + ",\n".join(map(_dumps, found)) + "\n]" for name, found in rows.items() if found)
+    more = f', "{_OURS}": {{{told}}}' if told else ""
     return f'{{"version": 1, "refs": {{\n{text}\n}}{more}}}\n'.encode()
 
 
-def _inputs(staging: Staging) -> list[Identity]:
+def _input_table(staging: Staging) -> InputTable:
     if not staging.is_taken():
-        return []
+        return InputTable()
     try:
         known = json.loads(staging.parent.read(staging.name)).get(_OURS, {})
-        return [Identity(*row) for row in known.get(_INPUTS, ())]
+        holes = tuple(map(Hole.from_json, known.get(_HOLES, ())))
+        return InputTable(tuple(Identity(*row) for row in known.get(_INPUTS, ())), holes)
     except (ValueError, AttributeError, TypeError) as error:
         raise FormatError(f"{staging.url} is no JSON of references: {error}. Way out: build it anew") from None
 

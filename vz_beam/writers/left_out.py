@@ -22,10 +22,11 @@ def record_failures(
     storage_options: Mapping[str, Any] | None = None,
     *,
     goes_on: bool = False,
+    tried: Iterable[str] = (),
 ) -> StoreSummary:
     """List ``failures`` beside the store, one JSON object a line; returns the summary that names them.
 
-    ``goes_on`` keeps what is listed there of the store already.
+    ``goes_on`` keeps what is listed there of the store already, but for inputs that were ``tried`` again.
     """
     ordered = sorted(failures, key=lambda failure: (failure.index.numbers, failure.url, failure.message))
     records = (
@@ -38,7 +39,7 @@ def record_failures(
         }
         for failure in ordered
     )
-    _replace_lines(summary.url, FAILURES, records, storage_options, goes_on)
+    _replace_lines(summary.url, FAILURES, records, storage_options, goes_on, frozenset(tried))
     return replace(summary, failures=tuple(map(str, ordered)))
 
 
@@ -65,16 +66,17 @@ def _replace_lines(
     records: Iterable[Mapping[str, Any]],
     storage_options: Mapping[str, Any] | None,
     goes_on: bool,
+    tried: frozenset[str] = frozenset(),
 ) -> None:
     """The lines of the store at ``url`` replace those of its earlier runs; those of other stores in the folder stay.
 
-    Where a store goes on, its earlier lines stay too, but for those of the same inputs.
+    Where a store goes on, its earlier lines stay too, but for those of the same inputs and of those ``tried`` again.
     """
     parent, _, name = url.rstrip("/").rpartition("/")
     folder = open_sink(parent, storage_options)
     records = list(records)
     lines = [json.dumps({"store": name, **record}, ensure_ascii=False) for record in records]
-    again = {record["url"] for record in records}
+    again = tried.union(record["url"] for record in records)
     # not splitlines: it also cuts at separators that JSON leaves unescaped
     known = folder.read(file_name).decode().split("\n")[:-1] if folder.exists(file_name) else []
     others = [line for line in known if _stays(json.loads(line), name, again, goes_on)]
@@ -86,5 +88,5 @@ def _replace_lines(
         folder.delete(file_name)
 
 
-def _stays(record: Mapping[str, Any], name: str, again: set[str], goes_on: bool) -> bool:
+def _stays(record: Mapping[str, Any], name: str, again: frozenset[str], goes_on: bool) -> bool:
     return record.get("store") != name or (goes_on and record.get("url") not in again)

@@ -24,7 +24,7 @@ from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.identity import Identity
 from vz_beam.writers.appended_rows import appended_rows, group_as_stored, loaded_chunks
-from vz_beam.writers.input_table import INPUTS_KEY, inputs_file, joined_inputs, read_inputs_file, sorted_inputs
+from vz_beam.writers.input_table import INPUTS_KEY, InputTable, inputs_file, joined_tables, read_inputs_file
 from vz_beam.writers.receipts import check_receipts, summarize
 from vz_beam.writers.record_files import record_file, record_key
 from vz_beam.writers.staging import Staging, lost_parts, open_staging
@@ -87,13 +87,13 @@ class RecordStoreWriter:
         finally:
             source.close()
 
-    def inputs(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> list[Identity]:
-        """See :meth:`vz_beam.writers.writer.Writer.inputs`."""
+    def input_table(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> InputTable:
+        """See :meth:`vz_beam.writers.writer.Writer.input_table`."""
         staging = open_staging(target, storage_options)
         _recover(staging, self.metadata_key)
         if not staging.parent.exists(f"{staging.name}/{self.metadata_key}"):
             raise no_store(target)
-        return _inputs(staging)
+        return _input_table(staging)
 
     def begin(self, target: WriteTarget, layout: Layout, storage_options: Mapping[str, Any] | None = None) -> None:
         """See :meth:`vz_beam.writers.writer.Writer.begin`."""
@@ -157,15 +157,16 @@ class RecordStoreWriter:
                 and not (place == staging.name and _is_unfinished(staging))
             ):
                 raise store_exists(target)
-            known = _inputs(staging) if target.mode == "append" else []
-            inputs = joined_inputs(known, inputs, staging.url) if known else sorted_inputs(inputs)
+            table = InputTable.of(inputs, layout.holes)
+            if target.mode == "append":
+                table = joined_tables(_input_table(staging), table, staging.url)
             kept = _kept_keys(layout)
             if target.mode == "append" and staging.is_local:
                 _keep(staging, kept)
             for key in sorted(found - written - {self.metadata_key}):
                 built.delete(key)
-            if inputs:
-                built.write(INPUTS_KEY, inputs_file(inputs))
+            if any(table):
+                built.write(INPUTS_KEY, inputs_file(table))
             for key in sorted(files, key=lambda name: (name == self.metadata_key, name)):
                 built.write(key, files[key])
             if target.mode == "append" and not staging.is_local:
@@ -220,12 +221,12 @@ def _stored_fragment(staging: Staging, layout: Layout, path: str, numbers: NDArr
     return merge_fragments(parts, path)
 
 
-def _inputs(staging: Staging) -> list[Identity]:
+def _input_table(staging: Staging) -> InputTable:
     store = staging.parent.sub(staging.name)
     try:
         data = store.read(INPUTS_KEY)
     except SourceNotFoundError:
-        return []
+        return InputTable()
     return read_inputs_file(data, store.url)
 
 

@@ -15,6 +15,7 @@ from vz_beam.errors import InputError, StoreExistsError, StoreNotFoundError
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.plugins import find_plugins
 from vz_beam.storage.identity import Identity
+from vz_beam.writers.input_table import InputTable
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
 
 MODES = ("create", "overwrite", "append")
@@ -90,8 +91,8 @@ class Writer(Protocol):
             UnsupportedError: arrays that the format cannot express.
         """
 
-    def inputs(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> list[Identity]:
-        """The inputs that the store at the target says it was made of; none where it does not say.
+    def input_table(self, target: WriteTarget, storage_options: Mapping[str, Any] | None = None) -> InputTable:
+        """What the store at the target says of its inputs, and of places without one; nothing where it does not say.
 
         Raises:
             StoreNotFoundError: no store is there.
