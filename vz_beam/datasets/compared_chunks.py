@@ -78,8 +78,22 @@ class FileChunks:
         return array, Place(path, region, start, end - start, **about)
 
 
-def difference(root: Any, original: Original, chunk: SampledChunk, array: ManifestArray, place: Place) -> str:
-    """What is different between a chunk as the store shows it and as its file does; empty where nothing is.
+_DEFAULT_FILLS = {
+    "f4": 9.969209968386869e36, "f8": 9.969209968386869e36, "i2": -32767, "u2": 65535, "i4": -2147483647,
+    "u4": 4294967295, "i8": -9223372036854775806, "u8": 18446744073709551614,
+}  # fmt: skip
+"""What netCDF fills unwritten values with (netcdf.h); single bytes are left out, of which netCDF masks none."""
+
+
+class Compared(NamedTuple):
+    """What is different about a chunk, empty where nothing is; how many elements are netCDF's unnamed fill."""
+
+    difference: str
+    default_fills: int = 0
+
+
+def compared(root: Any, original: Original, chunk: SampledChunk, array: ManifestArray, place: Place) -> Compared:
+    """A chunk as the store shows it beside the same as its file does.
 
     Args:
         root: of the store, in zarr.
@@ -94,7 +108,7 @@ def difference(root: Any, original: Original, chunk: SampledChunk, array: Manife
     try:
         ours = np.asarray(root[chunk.path].blocks[chunk.place] if chunk.place else root[chunk.path][...])
     except Exception as error:
-        return f"the store cannot be read: {type(error).__name__}: {error}"
+        return Compared(f"the store cannot be read: {type(error).__name__}: {error}")
     try:
         theirs = np.asarray(original(place))
     except VzBeamError:
@@ -104,7 +118,17 @@ def difference(root: Any, original: Original, chunk: SampledChunk, array: Manife
     if place.nbytes != chunk.nbytes:  # a part of a chunk that is not compressed
         first = (chunk.offset - place.start) // array.dtype.itemsize
         theirs = theirs.reshape(-1)[first : first + chunk.nbytes // array.dtype.itemsize]
-    return "" if _is_same(ours, theirs) else _apart(ours, theirs)
+    return Compared(
+        "" if _is_same(ours, theirs) else _apart(ours, theirs), _count_default_fills(ours, root[chunk.path])
+    )
+
+
+def _count_default_fills(values: NDArray[Any], array: Any) -> int:
+    """Elements that netCDF4 masks although no attribute says so; xarray and Zarr readers show them."""
+    fill = _DEFAULT_FILLS.get(values.dtype.newbyteorder("=").str[1:])
+    if fill is None or not {"_FillValue", "missing_value"}.isdisjoint(array.attrs):
+        return 0
+    return int((values == values.dtype.type(fill)).sum())
 
 
 def _is_same(ours: NDArray[Any], theirs: NDArray[Any]) -> bool:

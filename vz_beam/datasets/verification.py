@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from vz_beam.datasets.compared_chunks import FileChunks, SampledChunk, arrays_of, difference
+from vz_beam.datasets.compared_chunks import FileChunks, SampledChunk, arrays_of, compared
 from vz_beam.datasets.coordinate_places import Coordinates, misplaced
 from vz_beam.datasets.ordinary_readers import open_store
 from vz_beam.datasets.originals import open_original
@@ -29,6 +30,7 @@ from vz_beam.writers.writer import WriteTarget, find_writer
 SAMPLE = 200
 """Chunks that are compared where nobody says how many."""
 NO_INPUTS = "the store does not say what it was made of"
+_DEFAULT = "compared elements are netCDF's fill value, which no attribute names: netCDF4 masks it, others show it"
 _TOGETHER = 32
 _SHOWN = 5
 _STORES = ("kerchunk-json", "kerchunk-parquet", "icechunk", "zarr")
@@ -47,6 +49,8 @@ class Verification:
         changed: those that are not.
         vanished: those that are not there.
         notes: what could not be looked at.
+        default_fills: by variable, how many of its compared elements are the value that netCDF fills with where nothing
+            was written, and no attribute says so: netCDF4 masks them, while xarray and Zarr readers show numbers.
     """
 
     url: str
@@ -57,6 +61,7 @@ class Verification:
     changed: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    default_fills: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_well(self) -> bool:
@@ -69,7 +74,9 @@ class Verification:
             name: tuple(sorted({*getattr(self, name), *getattr(other, name)}))
             for name in ("differences", "unread", "changed", "vanished", "notes")
         }
-        return Verification(self.url, equal=self.equal + other.equal, inputs=self.inputs + other.inputs, **joined)
+        fills = dict(sorted((Counter(self.default_fills) + Counter(other.default_fills)).items()))
+        equal, inputs = self.equal + other.equal, self.inputs + other.inputs
+        return Verification(self.url, equal=equal, inputs=inputs, default_fills=fills, **joined)
 
     def __str__(self) -> str:
         count = self.equal + len(self.differences)
@@ -84,7 +91,7 @@ class Verification:
             ("changed", self.changed),
             ("vanished", self.vanished),
             ("unread", self.unread),
-            ("note", self.notes),
+            ("note", (*self.notes, *(f"{name!r}: {count:,} {_DEFAULT}" for name, count in self.default_fills.items()))),
         ):
             lines += [f"  {title:<11} {text}" for text in texts[:_SHOWN]]
             lines += [f"  {title:<11} and {len(texts) - _SHOWN:,} more"] if len(texts) > _SHOWN else []
@@ -184,6 +191,7 @@ class Verifier:
 
     def _compared(self, root: Any, shown: Coordinates, url: str, chunks: Sequence[SampledChunk]) -> Verification:
         equal, differences, unread = 0, [], []
+        fills: Counter[str] = Counter()
         coordinates = Coordinates(partial(self._opened, url))
         with ExitStack() as stack:
             try:
@@ -200,14 +208,16 @@ class Verifier:
                     if found is None:
                         text = "no chunk of the file has these bytes"
                     else:
-                        text = difference(root, original, chunk, *found)
+                        text, count = compared(root, original, chunk, *found)
+                        fills.update({chunk.path: count} if count else {})
                         text = text or misplaced(shown, coordinates, root, chunk, *found)
                 except VzBeamError as error:
                     unread.append(f"{chunk}: {error}")
                     continue
                 equal += not text
                 differences += [f"{chunk}: {text}"] if text else []
-        return Verification(canonical_url(self.url), equal, tuple(differences), tuple(unread))
+        url = canonical_url(self.url)
+        return Verification(url, equal, tuple(differences), tuple(unread), default_fills=dict(fills))
 
     def _opened(self, url: str, group: str) -> xr.Dataset:
         words: dict[str, Any] = {"storage_options": self.source_options, "registry": self.registry}
