@@ -30,10 +30,16 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def hide(*files: str) -> Callable[[], None]:
-    """Takes files away; what is returned brings them back."""
+    """Takes files away; what is returned brings those back that are still away."""
     for file in files:
         shutil.move(file, f"{file}.hidden")
-    return lambda: [shutil.move(f"{file}.hidden", file) for file in files if Path(f"{file}.hidden").exists()] and None
+
+    def unhide() -> None:
+        for file in files:
+            if Path(f"{file}.hidden").exists():
+                shutil.move(f"{file}.hidden", file)
+
+    return unhide
 
 
 def append(files: Any, store: str | Path, **choices: Any) -> Any:
