@@ -26,7 +26,7 @@ def test_no_thread_empties_the_stream_that_a_bundle_is_sent_through(monkeypatch:
         numbers = pipeline | beam.Create(range(100)) | beam.Reshuffle()
         assert_that(numbers, equal_to(range(100)))
     assert used
-    assert {type(stream) for stream in used} == {data_plane.SizeBasedBufferingClosableOutputStream}
+    assert {type(stream._stream) for stream in used} == {data_plane.SizeBasedBufferingClosableOutputStream}
 
 
 def test_what_is_written_slowly_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,3 +55,40 @@ def test_what_is_written_slowly_arrives(monkeypatch: pytest.MonkeyPatch) -> None
         numbers = pipeline | beam.Create(range(400)) | beam.Reshuffle() | beam.Map(lambda n: (n, b"x" * 200_000))
         numbers = (numbers, pipeline | "More" >> beam.Create([(-1, b"")])) | beam.Flatten()
         assert_that(numbers | beam.Keys(), equal_to(range(-1, 400)))
+
+
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_much_input_is_sent_in_several_messages_and_all_of_it_arrives(
+    is_grouped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    flush = data_plane.SizeBasedBufferingClosableOutputStream.flush
+
+    def noted(stream: Any) -> None:
+        sizes.append(stream.size())
+        flush(stream)
+
+    monkeypatch.setattr(data_plane.SizeBasedBufferingClosableOutputStream, "flush", noted)
+    options = PipelineOptions([])
+    with beam.Pipeline(local_runner(options, workers=2), options) as pipeline:
+        made = pipeline | beam.Create(range(160)) | beam.Reshuffle() | beam.Map(lambda n: (n, bytes([n]) * 500_000))
+        other = (
+            made | beam.GroupByKey() if is_grouped else (made, pipeline | "None" >> beam.Create([])) | beam.Flatten()
+        )
+        found = other | beam.MapTuple(lambda n, data: (n, len(data if isinstance(data, bytes) else next(iter(data)))))
+        assert_that(found, equal_to([(n, 500_000) for n in range(160)]))
+    large = [size for size in sizes if size > 1_000_000]
+    assert sum(large) > 40_000_000
+    assert max(large) < 30_000_000
+
+
+def test_a_worker_that_fails_ends_the_run_although_much_is_still_to_be_sent() -> None:
+    def fail(pair: tuple[int, bytes]) -> None:
+        raise ValueError(f"element {pair[0]} is bad")
+
+    options = PipelineOptions([])
+    pipeline = beam.Pipeline(local_runner(options, workers=2), options)
+    made = pipeline | beam.Create(range(300)) | beam.Reshuffle() | beam.Map(lambda n: (n, bytes([n % 256]) * 1_000_000))
+    _ = (made, pipeline | "None" >> beam.Create([])) | beam.Flatten() | beam.Map(fail)
+    with pytest.raises(RuntimeError, match="is bad"):
+        pipeline.run().wait_until_finish()

@@ -7,11 +7,16 @@ from typing import Any
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_provision_api_pb2, beam_runner_api_pb2
-from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner, RunnerResult
+from apache_beam.runners.portability.fn_api_runner.fn_runner import (
+    ExtendedProvisionInfo,
+    FnApiRunner,
+    ParallelBundleManager,
+    RunnerResult,
+)
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from vz_beam.errors import InputError, RunnerError
-from vz_beam.transforms.worker_processes import ENVIRONMENT
+from vz_beam.transforms.worker_processes import ENVIRONMENT, ParallelBundles
 
 REFUSED = {
     "DaskRunner": (
@@ -59,11 +64,18 @@ def check_runner(runner: Any) -> None:
 
 
 class _LocalRunner(FnApiRunner):
-    """Beam's runner, with a say in how worker processes are started."""
+    """Beam's runner, with a say in how worker processes are started, and in how much they are sent at once."""
 
     def __init__(self, worker_command: str | None, provision_info: ExtendedProvisionInfo) -> None:
         super().__init__(provision_info=provision_info)
         self._worker_command = worker_command
+
+    def _get_bundle_manager(self, bundle_context_manager: Any) -> Any:
+        manager = super()._get_bundle_manager(bundle_context_manager)
+        if type(manager) is not ParallelBundleManager:
+            return manager
+        tokens = self.get_cache_token_generator(static=False)
+        return ParallelBundles(bundle_context_manager, self._progress_frequency, cache_token_generator=tokens)
 
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
