@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -86,3 +87,32 @@ def test_a_dimension_that_the_files_have_stays(tmp_path: Path) -> None:
     vz_beam.build(files, store, concat_dim="time", progress=False, preprocess=with_time)
     with xr.open_dataset(store, engine="kerchunk") as ours:
         assert ours["time"].values.tolist() == [0, 1, 2, 3]
+
+
+def write_tree(path: Path, step: int, *, in_root: bool) -> str:
+    """Groups ``a`` and ``a/b`` of one step, whose time is a scalar of the root or of ``a``."""
+    with h5py.File(path, "w") as file:
+        time = (file if in_root else file.create_group("a")).create_dataset("time", data=float(step))
+        time.attrs["units"] = "days since 2020-01-01"
+        for group, size in (("a", 3), ("a/b", 5)):
+            data = np.arange(size, dtype="f4") + 10 * step
+            file.create_dataset(f"{group}/v", data=data, chunks=(size,), compression="gzip")
+        file["other/fixed"] = np.arange(2.0)
+    return str(path)
+
+
+@pytest.mark.parametrize("in_root", [True, False])
+def test_a_scalar_of_a_group_counts_for_all_groups_in_it(in_root: bool, tmp_path: Path) -> None:
+    files = [write_tree(tmp_path / f"{step}.h5", step, in_root=in_root) for step in range(3)]
+    store = str(tmp_path / "store.parquet")
+    vz_beam.build(files, store, concat_dim="time", tree=True, progress=False)
+    days = np.datetime64("2020-01-01", "ns") + np.arange(3) * np.timedelta64(1, "D")
+    with xr.open_datatree(store, engine="vz_beam") as ours:
+        for group in ("a", "a/b"):
+            values = np.stack([h5py.File(file)[f"{group}/v"][...] for file in files])
+            assert ours[group]["v"].dims[0] == "time"
+            np.testing.assert_array_equal(ours[group]["v"].values, values)
+            np.testing.assert_array_equal(ours[group]["time"].values, days)
+        fixed = ours["other"].to_dataset()["fixed"]
+        assert fixed.shape == ((3, 2) if in_root else (2,))
+        np.testing.assert_array_equal(fixed.values[-1] if in_root else fixed.values, np.arange(2.0))

@@ -23,7 +23,7 @@ from vz_beam.datasets.opening import (
     open_virtual_dataset,
     open_virtual_datatree,
 )
-from vz_beam.datasets.scalar_dimensions import with_scalar_dimensions
+from vz_beam.datasets.scalar_dimensions import tree_with_scalar_dimensions, with_scalar_dimensions
 from vz_beam.errors import InputError, TooManyFailuresError, TransientSourceError
 from vz_beam.patterns.foreign import as_index
 from vz_beam.patterns.index import Index
@@ -233,9 +233,11 @@ class _OpenFile(beam.DoFn):
             dataset = self._preprocess(dataset)
             for key, value in known.items():
                 dataset.encoding.setdefault(key, value)
-        if isinstance(dataset, xr.Dataset):
-            with SourcePool(self._options.storage_options, self._options.registry) as open_location:
+        with SourcePool(self._options.storage_options, self._options.registry) as open_location:
+            if isinstance(dataset, xr.Dataset):
                 dataset = with_scalar_dimensions(dataset, index.concat_dims, open_location)
+            else:
+                dataset = tree_with_scalar_dimensions(dataset, index.concat_dims, open_location)
         return dataset, skipped
 
     def _check_groups(self, url: str) -> None:
