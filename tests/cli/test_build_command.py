@@ -196,8 +196,11 @@ def test_what_references_cannot_express_is_refused_in_the_words_of_the_command(v
     dropped = vz_beam(*build, "--drop-variables", "links,pairs,ragged")
     assert (dropped.code, dropped.err) == (0, "")
     assert "skipped" not in dropped.out
-    for command in (("--group", "below", "--drop-variables", "below/ragged"), ("--drop-variables", "links")):
-        ended = vz_beam("build", "part_0.h5", "below.json", "--no-progress", *command)
+    for store, *command in (
+        ("below.json", "--group", "below", "--drop-variables", "below/ragged"),
+        ("refused.json", "--drop-variables", "links"),
+    ):
+        ended = vz_beam("build", "part_0.h5", store, "--no-progress", *command)
         assert ended.code == (0 if "--group" in command else 1)
         assert ("--drop-variables pairs,ragged" in ended.err) == (ended.code == 1)
 

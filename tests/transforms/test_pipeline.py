@@ -211,6 +211,14 @@ def test_a_file_that_never_arrives_is_a_hole(files: list[str], tmp_path: Path) -
         )
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "json", "zarr", "icechunk"])
+def test_a_store_that_is_there_is_refused_before_anything_is_opened(suffix: str, tmp_path: Path) -> None:
+    store = tmp_path / f"store.{suffix}"
+    vz_beam.build(write_series(tmp_path / "data", count=1), store, concat_dim="time", progress=False)
+    with pytest.raises(StoreExistsError, match=r"is there already. Way out: mode='append' to add what it lacks"):
+        vz_beam.build([str(tmp_path / "absent.nc")], store, concat_dim="time", progress=False)
+
+
 def test_input_that_cannot_work_is_refused_before_anything_runs(files: list[str], tmp_path: Path) -> None:
     store = tmp_path / "store.parquet"
     with pytest.raises(PatternError):

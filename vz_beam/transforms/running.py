@@ -19,7 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from vz_beam import errors
 from vz_beam.combine.new_inputs import new_inputs, split_in_rounds
 from vz_beam.datasets.appending import known_inputs
-from vz_beam.errors import InputError, InputsChangedError, MismatchError, VzBeamError
+from vz_beam.errors import InputError, InputsChangedError, MismatchError, StoreExistsError, VzBeamError
 from vz_beam.patterns.file_pattern import FilePattern
 from vz_beam.patterns.file_sequence import pattern_from_file_sequence
 from vz_beam.patterns.foreign import as_pattern_items
@@ -82,6 +82,8 @@ def run_build(
             return joined_summary(rounds) if rounds else _nothing_new(target, writing, count)
     elif changed != "raise":
         raise InputError(f"changed={changed!r} is for mode='append', which finds inputs that have changed")
+    if writing.get("mode", "create") == "create":
+        _check_absent(target, writing)
     if inputs_per_round is None:
         return joined_summary([*rounds, run_once(pairs, target, opening, combining, writing, running)])
     absent = combining.pop("absent", ())
@@ -211,6 +213,19 @@ def without_known(
         lambda index: known.holes.find(index) is not None,
     )
     return NewInputs(left, {**combining, "absent": still_absent}, changed_inputs, fills)
+
+
+def _check_absent(target: str | os.PathLike[str], writing: Mapping[str, Any]) -> None:
+    """Refuse a store that is there before inputs are opened; what else may be at its place is seen later."""
+    writes = WriteReferences(target, **writing)
+    try:
+        writes.writer.input_table(writes.target, writing.get("storage_options"))
+    except VzBeamError:
+        return
+    raise StoreExistsError(
+        f"{writes.target.url} is there already. Way out: mode='append' to add what it lacks, mode='overwrite' to "
+        "replace it, another name, or delete it yourself"
+    )
 
 
 def _nothing_new(target: str | os.PathLike[str], writing: Mapping[str, Any], count: int) -> StoreSummary:
