@@ -126,7 +126,16 @@ class MismatchError(CombineError, ValueError):
             "Way out: leave the odd files out of the pattern, drop the variables "
             "(drop_variables=[...]), load them instead of referencing them "
             "(loadable_variables=[...]), give each kind of file a group of the store (mismatch='split'), or write the "
-            "chunks anew that do not fit (mismatch='rewrite')."
+            f"chunks anew that do not fit (mismatch='rewrite').{self._grids()}"
+        )
+
+    def _grids(self) -> str:
+        about_chunks = (" would have a partial chunk in ", "' chunk shape: ")
+        if not any(words in text for words in about_chunks for text in self.disagreements):
+            return ""
+        return (
+            " An Icechunk or Zarr store can also keep chunks of the lengths that each file has "
+            "(chunk_grid='rectilinear')."
         )
 
 

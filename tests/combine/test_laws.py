@@ -15,7 +15,9 @@ from vz_beam.combine.fragment import Fragment, ShardKey, merge_fragments
 from vz_beam.combine.placing import place_in_shards, references_of
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import schema_of
+from vz_beam.manifests import Codec
 
+ZLIB = (Codec("numcodecs.zlib", {"level": 1}),)
 INPUTS = [(time_index(n, 7), virtual_file(n).assign_attrs(history=str(n), title="series")) for n in range(7)]
 LAYOUT, SHARDS = combine(INPUTS, chunks_per_shard=5)
 
@@ -76,3 +78,37 @@ def test_shards_hold_each_reference_once_at_its_place() -> None:
     assert third.locations == ("s3://archive/002.nc", "s3://archive/003.nc")
     assert third.numbers.tolist() == [10, 11, 12, 13, 14]
     assert third.offsets.tolist() == [200, 300, 0, 100, 200]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3)), min_size=1, max_size=6),
+    st.randoms(use_true_random=False),
+    st.integers(1, 7),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_order_of_uneven_inputs_places_each_chunk_where_its_elements_are(steps, randomness, size) -> None:  # type: ignore[no-untyped-def]
+    inputs = [
+        (time_index(n, len(steps)), virtual_file(n, count * chunk, first=100.0 * n, chunk_steps=chunk, codecs=ZLIB))
+        for n, (count, chunk) in enumerate(steps)
+    ]
+    choices = {"chunk_grid": "rectilinear", "gaps": "keep", "chunks_per_shard": size}
+    layout, shards = combine(inputs, **choices)
+    shuffled = randomness.sample(inputs, len(inputs))
+    assert combine([*shuffled, shuffled[0]], **choices) == (layout, shards)
+    grid = layout.arrays["v"].metadata.chunk_grid
+    expected = [chunk for count, chunk in steps for _ in range(count)]
+    assert [grid.length(0, place) for place in range(grid.grid_shape[0])] == expected
+    assert set(grid.uneven) == ({0} if len(set(expected)) > 1 else set())
+    found = {
+        number: (fragment.locations[location], offset)
+        for fragment in shards.values()
+        for number, location, offset in zip(
+            *(column.tolist() for column in (fragment.numbers, fragment.location_ids, fragment.offsets)), strict=True
+        )
+    }
+    owners = [(f"s3://archive/{n:03}.nc", row) for n, (count, _) in enumerate(steps) for row in range(count)]
+    assert found == {
+        2 * place + column: (url, 100 * (2 * row + column))
+        for place, (url, row) in enumerate(owners)
+        for column in range(2)
+    }

@@ -155,6 +155,11 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         help="files that disagree: refuse, leave out, group, or write their chunks anew",
     )
     parser.add_argument(
+        "--chunk-grid",
+        choices=("regular", "rectilinear"),
+        help="rectilinear keeps chunks of any lengths along the joined dimensions (.icechunk and .zarr stores)",
+    )
+    parser.add_argument(
         "--attribute",
         dest="attributes",
         action=_KeyText,

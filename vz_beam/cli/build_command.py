@@ -41,7 +41,7 @@ CHOICES = (
         "holes",
         "variables",
         "fill_values",
-        *("mismatch", "attributes", "tolerance", "overlaps", "gaps"),
+        *("mismatch", "chunk_grid", "attributes", "tolerance", "overlaps", "gaps"),
         *("mode", "append_dim"),
         "format",
         "source_storage_options",

@@ -16,6 +16,7 @@ from vz_beam.combine.layout import ArrayLayout, Growth, Layout
 from vz_beam.combine.planning import plan_layout
 from vz_beam.combine.schema import InputSchema, nodes_of, schema_of, source_of
 from vz_beam.errors import InputError, MismatchError, StoreMismatchError, UnsupportedError
+from vz_beam.manifests.chunk_grid import ChunkGrid
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes
 from vz_beam.patterns.index import Index, Position
 
@@ -75,6 +76,7 @@ def appended_layout(
         schema_of(Index((Position(append_dim, "concat", number, 2),)), dataset)
         for number, dataset in enumerate((stored, added))
     )
+    before = _virtual_metadata(stored)
     sides = SchemaAccumulator().add(first).add(without_new_attributes(second, first))
     choices = replace(
         layout.choices,
@@ -84,13 +86,14 @@ def appended_layout(
         mismatch="raise",
         holes="raise",
     )
+    if any(metadata.uneven_chunks for metadata in before.values()):
+        choices = replace(choices, chunk_grid="rectilinear")
     try:
         joined = plan_layout(sides, choices)
     except StoreMismatchError:
         raise
     except MismatchError as error:
         raise StoreMismatchError(error.disagreements) from error
-    before = _virtual_metadata(stored)
     arrays = {}
     for path, array in joined.arrays.items():
         if path in before:
@@ -136,19 +139,30 @@ def _virtual_metadata(dataset: xr.Dataset | xr.DataTree) -> dict[str, ArrayMetad
     return {path: known.metadata for path, known in variables.items() if known.metadata is not None}
 
 
+def _are_chunks_of(grid: ChunkGrid, own: ChunkGrid, axis: int | None, *, at_end: bool) -> bool:
+    """Whether the chunks of ``own`` are those of ``grid``, its first or last ones along ``axis``."""
+    for along, count in enumerate(own.grid_shape):
+        first = grid.grid_shape[along] - count if at_end and along == axis else 0
+        places = range(count)
+        if [own.length(along, place) for place in places] != [grid.length(along, first + place) for place in places]:
+            return False
+    return True
+
+
 def _grown(path: str, array: ArrayLayout, before: ArrayMetadata, added: ArrayLayout, dim: str) -> ArrayLayout:
-    for side, chunk_shape in (("the store", before.chunk_shape), ("what is appended", added.metadata.chunk_shape)):
-        if chunk_shape != array.metadata.chunk_shape:
-            raise UnsupportedError(
-                f"{path!r} has chunks of {chunk_shape} in {side}, and of {array.metadata.chunk_shape} were they "
-                f"joined. {_ANEW}"
-            )
     names = array.metadata.dimension_names or ()
+    whole = array.metadata.chunk_grid
+    axis = names.index(dim) if dim in names else None
+    for side, own in (("the store", before.chunk_grid), ("what is appended", added.metadata.chunk_grid)):
+        if not _are_chunks_of(whole, own, axis, at_end=side != "the store"):
+            raise UnsupportedError(
+                f"{path!r} has chunks of {own.shown} elements in {side}, and of {whole.shown} were they joined. {_ANEW}"
+            )
     array = replace(array, references=added.references, is_cut=False, placed_by={}, substitutes=frozenset())
-    if dim not in names:
+    if axis is None:
         return replace(array, is_kept=True)
     grids = (before.chunk_grid.grid_shape, added.metadata.chunk_grid.grid_shape)
-    return replace(array, growth=Growth(*grids, names.index(dim)))
+    return replace(array, growth=Growth(*grids, axis))
 
 
 def moved_to_end(layout: Layout, key: ShardKey, fragment: Fragment) -> Iterator[tuple[ShardKey, Fragment]]:

@@ -94,7 +94,7 @@ class BuildPlan:
         metadata = array.metadata
         names = metadata.dimension_names or ()
         sizes = ", ".join(f"{name}: {length:,}" for name, length in zip(names, metadata.shape, strict=False))
-        chunks = " x ".join(map(str, metadata.chunk_shape)) or "one value"
+        chunks = metadata.chunk_grid.shown or "one value"
         if array.is_loaded:
             return f"{path}({sizes}) {metadata.dtype}, loaded"
         shards = math.ceil(metadata.chunk_grid.size / self.layout.chunks_per_shard)

@@ -21,6 +21,7 @@ _WORDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "order_by": (("index", "coordinate"), ()),
     "holes": (("raise", "missing"), ()),
     "variables": (("raise", "union", "intersection"), ()),
+    "chunk_grid": (("regular", "rectilinear"), ()),
     "mismatch": (("raise", "exclude", "split", "rewrite"), ()),
     "overlaps": (POLICIES, ()),
     "gaps": (POLICIES, ()),
@@ -49,6 +50,10 @@ class CombineChoices:
             group for each era of inputs that agree: ``era_1``, ``era_2`` in the order of their first ones,
             ``"rewrite"`` writes those chunks anew that are stored in another way than most (packing, type, codecs,
             chunk shape), or that hold the end of one input and the beginning of the next.
+        chunk_grid: ``"regular"``, or ``"rectilinear"``, where chunks along the joined dimensions may have any lengths,
+            such as those of monthly files that are one chunk each. Only Icechunk repositories and Zarr stores can say
+            so, and zarr 3.2 and later read it, once ``zarr.config.set({"array.rectilinear_chunks": True})`` says that
+            they may. Arrays whose chunks are all of one shape stay regular.
         attributes: rules by name of attribute for those that differ: ``"drop_conflicts"`` leaves them out, ``"first"``
             keeps the value of the first input that has one, ``"same"`` makes a difference a mismatch, and so are all
             that change what values mean (``units``, ``scale_factor``, ...) without being asked. ``"override"`` is
@@ -71,6 +76,7 @@ class CombineChoices:
     variables: str = "raise"
     fill_values: Mapping[str, Any] = field(default_factory=dict)
     mismatch: str = "raise"
+    chunk_grid: str = "regular"
     attributes: Mapping[str, str] = field(default_factory=dict)
     tolerance: float | Mapping[str, float] = field(default_factory=dict)
     overlaps: str = "raise"

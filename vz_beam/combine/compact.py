@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from vz_beam.combine.fragment import Fragment
 from vz_beam.combine.placing import ArrayReferences, InputReferences
 from vz_beam.errors import CombineError
+from vz_beam.manifests.chunk_grid import UnevenChunks
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
 
 _PIECE_BYTES = 2**28
@@ -78,7 +79,8 @@ def packed_references(references: InputReferences) -> bytes:
             columns = (manifest.offsets.ravel(), manifest.lengths.ravel().astype(np.uint64))
             parts.append(_Places(manifest.locations, ids, *columns, inlined))
             start += len(ids)
-        heads.append([array.group, array.path, array.dims, array.shape, array.chunk_shape, held])
+        uneven = [[axis, chunks.runs()] for axis, chunks in array.uneven.items()]
+        heads.append([array.group, array.path, array.dims, array.shape, array.chunk_shape, held, uneven])
     ids, offsets, lengths = (
         np.concatenate([np.empty(0, dtype), *(getattr(part, name) for part in parts)])
         for name, dtype in (("ids", np.int32), ("offsets", np.uint64), ("lengths", np.uint64))
@@ -100,7 +102,7 @@ def unpacked_references(data: bytes) -> InputReferences:
     inlined = sorted(places.inlined)
     start = 0
     arrays = []
-    for group, path, dims, shape, chunk_shape, held in heads:
+    for group, path, dims, shape, chunk_shape, held, uneven in heads:
         manifest = None
         if held is not None:
             grid, dtype = held
@@ -113,7 +115,9 @@ def unpacked_references(data: bytes) -> InputReferences:
                 {number - start: places.inlined[number] for number in own},
             )
             start = stop
-        arrays.append(ArrayReferences(group, path, tuple(dims), tuple(shape), tuple(chunk_shape), manifest))
+        chunks = {axis: UnevenChunks.of_runs(runs) for axis, runs in uneven}
+        about = (group, path, tuple(dims), tuple(shape), tuple(chunk_shape), manifest, chunks)
+        arrays.append(ArrayReferences(*about))
     if start != len(places.ids):
         raise _damaged()
     return InputReferences(dict(numbers), label, tuple(arrays))

@@ -14,6 +14,7 @@ from vz_beam.combine.canonical import canonical_text
 from vz_beam.combine.choices import CombineChoices
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.combine.loaded import describe_difference
+from vz_beam.combine.own_grids import partial_numbers
 from vz_beam.combine.schema import FailedInput, join_path
 from vz_beam.combine.survey import Survey
 from vz_beam.errors import MismatchError
@@ -91,11 +92,10 @@ def runs(era: SchemaAccumulator, choices: CombineChoices) -> list[SchemaAccumula
     for path, known in survey.representatives.items():
         if known.metadata is None or path in survey.cuttable:
             continue
-        for dim, chunk in zip(known.dims, known.metadata.chunk_shape, strict=True):
+        for own, dim in enumerate(known.dims):
             axis = survey.axis(dim)
             if axis is not None:
-                lengths = survey.lengths[path.rpartition("/")[0], dim]
-                ends.setdefault(axis, set()).update(np.flatnonzero((lengths > 0) & (lengths % chunk > 0)).tolist())
+                ends.setdefault(axis, set()).update(partial_numbers(survey, path, own, dim))
     if not any(ends.values()):
         return [era]
     borders = {axis: np.array(sorted(numbers), np.int64) for axis, numbers in ends.items()}

@@ -23,6 +23,7 @@ from vz_beam.combine.holes import (
 )
 from vz_beam.combine.layout import ArrayLayout
 from vz_beam.combine.loaded import MOST_LISTED, encode_values, join_arrays
+from vz_beam.combine.own_grids import OwnGrid, own_grid, partial_chunks
 from vz_beam.combine.positions import Series, check_positions
 from vz_beam.combine.schema import join_path
 from vz_beam.combine.survey import Survey
@@ -54,6 +55,8 @@ class LayoutPlanner:
             self.order[dim] = self._by_coordinate(dim, found) if choices.order_by == "coordinate" else found
         self.odd: list[str] = []
         """Problems that were found on the way."""
+        self.grids: dict[str, OwnGrid] = self._own_grids() if choices.chunk_grid == "rectilinear" else {}
+        """The grids of the arrays whose inputs keep their chunks, whatever their lengths, by path."""
         self.cut = self._cut_chunks()
         """Chunk shapes of the arrays whose inputs' chunks are cut, by path."""
         self.majorities: dict[str, Majority] = self._majorities() if choices.mismatch == "rewrite" else {}
@@ -74,9 +77,28 @@ class LayoutPlanner:
             )
         return np.array(sorted(numbers.tolist(), key=firsts.__getitem__), np.int64)
 
+    def _own_grids(self) -> dict[str, OwnGrid]:
+        found = {}
+        for path, known in self.known.items():
+            rewrites = self.choices.mismatch == "rewrite"
+            if known.metadata is None or (rewrites and len(stored_variants(self.survey, path, ["chunk shape"])) > 1):
+                continue
+            grid = own_grid(self.survey, path, known.dims, self.order)
+            if grid.problems and (rewrites or path in self.survey.cuttable):
+                continue
+            self.odd += grid.problems
+            found[path] = grid
+        if uneven := sorted(path for path, grid in found.items() if grid.uneven):
+            self.notes.append(
+                f"chunks of {', '.join(map(repr, uneven[:MOST_LISTED]))}{' ...' * (len(uneven) > MOST_LISTED)} are of "
+                "several lengths: zarr 3.2 and later read them after "
+                'zarr.config.set({"array.rectilinear_chunks": True})'
+            )
+        return found
+
     def _cut_chunks(self) -> dict[str, tuple[int, ...]]:
         found = {}
-        for path in sorted(self.survey.cuttable):
+        for path in sorted(self.survey.cuttable - self.grids.keys()):
             if self.choices.mismatch == "rewrite" and len(stored_variants(self.survey, path, ["chunk shape"])) > 1:
                 continue
             known = self.known[path]
@@ -99,11 +121,11 @@ class LayoutPlanner:
     def _majorities(self) -> dict[str, Majority]:
         found = {}
         for path, known in self.known.items():
-            if known.metadata is None or path in self.cut:
+            if known.metadata is None or path in self.cut or path in self.grids:
                 continue
             most = majority(self.survey, path)
             self.known[path] = known._replace(metadata=most.metadata)
-            uneven = self._uneven(path)
+            uneven = self._partial_chunks(path)
             if not most.rewriting.of_input and not uneven:
                 continue
             found[path] = most
@@ -151,39 +173,16 @@ class LayoutPlanner:
         for path, known in self.known.items():
             name = path.rpartition("/")[2]
             if known.metadata is not None:
-                if path not in self.cut and path not in self.majorities:
-                    found += self._uneven(path)
+                if not any(path in places for places in (self.cut, self.majorities, self.grids)):
+                    found += self._partial_chunks(path)
             elif name in known.dims and name in self.order:
                 found += self._checked_positions(path, name)
         return found
 
-    def _uneven(self, path: str) -> list[str]:
-        """Where a virtual array would have a partial chunk in the middle."""
-        known, group = self.known[path], path.rpartition("/")[0]
+    def _partial_chunks(self, path: str) -> list[str]:
+        known = self.known[path]
         assert known.metadata is not None
-        found = []
-        for dim, chunk in zip(known.dims, known.metadata.chunk_shape, strict=True):
-            if dim in self.order:
-                found += self._partial_chunks(path, group, dim, chunk)
-        return found
-
-    def _partial_chunks(self, path: str, group: str, dim: str, chunk: int) -> list[str]:
-        lengths = self.survey.lengths[group, dim]
-        filled = self.order[dim][lengths[self.order[dim]] > 0]
-        found = []
-        for place in np.flatnonzero(lengths[filled[:-1]] % chunk)[:MOST_LISTED].tolist():
-            label, follower = (self._label(group, dim, int(n)) for n in filled[place : place + 2])
-            found.append(
-                f"{path!r} would have a partial chunk in the middle of {dim!r}: {lengths[filled[place]]} elements in "
-                f"chunks of {chunk} in {label}, followed by {follower}"
-            )
-        return found
-
-    def _label(self, group: str, dim: str, number: int) -> str:
-        axis = self.survey.dims.index(dim)
-        if not any((one.numbers[:, axis] == number).any() for one in self.survey.alike):
-            return f"the absent input {dim}={number}"
-        return self.survey.witness_of_length(group, dim, number).label
+        return partial_chunks(self.survey, path, known.dims, known.metadata.chunk_shape, self.order)
 
     def _checked_positions(self, path: str, dim: str) -> list[str]:
         numbers = self.order[dim]
@@ -253,12 +252,16 @@ class LayoutPlanner:
         attributes = self.survey.attributes[path].result(known.attribute_names, self.choices.attributes)
         if path in self.majorities:
             attributes = with_packing(self.majorities[path], attributes)
+        grid = self.grids.get(path)
+        chunk_shape = self.cut.get(path, known.metadata.chunk_shape) if grid is None else grid.chunk_shape
+        uneven = known.metadata.uneven_chunks if grid is None else grid.uneven
         metadata = replace(
             known.metadata,
             shape=tuple(self.total(group, dim) for dim in dims),
-            chunk_shape=(1,) * len(gained) + self.cut.get(path, known.metadata.chunk_shape),
+            chunk_shape=(1,) * len(gained) + chunk_shape,
             attributes=attributes,
             dimension_names=dims,
+            uneven_chunks={len(gained) + axis: chunks for axis, chunks in uneven.items()},
         )
         array = ArrayLayout(metadata)
         if path in self.with_holes:

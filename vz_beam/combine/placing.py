@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from vz_beam.codecs.full_chunk import full_chunk
+from vz_beam.codecs.pipeline import decode_chunk
 from vz_beam.combine.fragment import Fragment, ShardKey, fragment_of, merge_fragments, split_by_shard
 from vz_beam.combine.layout import ArrayLayout, Layout
 from vz_beam.combine.schema import join_path, nodes_of, source_of, virtual_array
 from vz_beam.errors import CombineError, ManifestError
 from vz_beam.manifests.array import ManifestArray
+from vz_beam.manifests.chunk_grid import ChunkGrid, UnevenChunks
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
+from vz_beam.manifests.chunk_selection import sub_manifest
 from vz_beam.manifests.rechunking import rechunked
 from vz_beam.patterns.index import Index
 
 
 class ArrayReferences(NamedTuple):
-    """One variable of one input: ``shape`` in elements; no manifest where its values are loaded."""
+    """One variable of one input: lengths in elements; no manifest where its values are loaded.
+
+    ``uneven`` has the axes along which chunks are not all of one length.
+    """
 
     group: str
     path: str
@@ -29,6 +36,13 @@ class ArrayReferences(NamedTuple):
     shape: tuple[int, ...]
     chunk_shape: tuple[int, ...]
     manifest: ChunkManifest | None
+    uneven: Mapping[int, UnevenChunks] = {}
+
+    def chunk_lengths(self, axis: int) -> NDArray[np.int64]:
+        """int64[chunks]: elements of each chunk along an axis."""
+        if axis in self.uneven:
+            return self.uneven[axis].lengths
+        return np.full(-(-self.shape[axis] // self.chunk_shape[axis]), self.chunk_shape[axis], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +66,13 @@ def references_of(index: Index, dataset: xr.Dataset | xr.DataTree) -> InputRefer
     for group, node in nodes_of(dataset):
         for name, variable in node.variables.items():
             array = virtual_array(variable)
-            chunk_shape, manifest = ((), None) if array is None else (array.metadata.chunk_shape, array.manifest)
             path, dims = join_path(group, str(name)), tuple(map(str, variable.dims))
-            arrays.append(ArrayReferences(group, path, dims, variable.shape, chunk_shape, manifest))
+            if array is None:
+                arrays.append(ArrayReferences(group, path, dims, variable.shape, (), None))
+            else:
+                grid = array.metadata.chunk_grid
+                about = (group, path, dims, variable.shape, grid.chunk_shape, array.manifest, grid.uneven)
+                arrays.append(ArrayReferences(*about))
     numbers = {position.dimension: position.number for position in index.positions}
     return InputReferences(numbers, source_of(dataset, index), tuple(arrays))
 
@@ -117,13 +135,14 @@ def place(layout: Layout, references: InputReferences) -> Iterator[tuple[str, Fr
             if 0 in fitting or (not fitting and numbers in array.rewriting.of_input):
                 continue
             manifest = sub_manifest(manifest, tuple(map(slice, fitting)))
-        grid_shape = array.metadata.chunk_grid.grid_shape
+        grid = array.metadata.chunk_grid
+        grid_shape = grid.grid_shape
         gained = len(grid_shape) - manifest.ndim_chunk_grid
         if gained:
             manifest = _with_leading_axes(manifest, gained)
         if array.unwritten is not None:
-            manifest = with_unwritten(manifest, array.unwritten)
-        first = tuple(start // chunk for start, chunk in zip(starts, array.metadata.chunk_shape, strict=True))
+            manifest = with_unwritten(manifest, _unwritten(array, part))
+        first = tuple(grid.place(axis, start) for axis, start in enumerate(starts))
         yield part.path, fragment_of(manifest, grid_shape, first)
 
 
@@ -167,28 +186,6 @@ def fitting_chunks(
     return tuple(found)
 
 
-def sub_manifest(manifest: ChunkManifest, chunks: tuple[slice, ...]) -> ChunkManifest:
-    """The chunks in a box of the grid, with the locations that they use."""
-    ids, offsets, lengths = (
-        np.asarray(column[chunks]) for column in (manifest.location_ids, manifest.offsets, manifest.lengths)
-    )
-    used = np.unique(ids[ids >= 0])
-    table = np.arange(len(manifest.locations) + 2, dtype=np.int32)
-    table[used] = np.arange(len(used), dtype=np.int32)
-    table[INLINED], table[MISSING] = INLINED, MISSING
-    inlined: dict[int, bytes] = {}
-    if manifest.inlined:
-        numbers = np.arange(math.prod(manifest.grid_shape)).reshape(manifest.grid_shape)[chunks].ravel().tolist()
-        inlined = {row: manifest.inlined[number] for row, number in enumerate(numbers) if number in manifest.inlined}
-    return ChunkManifest.from_columns(
-        tuple(manifest.locations[i] for i in used),
-        np.asarray(table[ids]),
-        offsets,
-        lengths,
-        inlined,
-    )
-
-
 def _starts(
     layout: Layout, era: str, array: ArrayLayout, part: ArrayReferences, numbers: Mapping[str, int]
 ) -> tuple[int, ...]:
@@ -196,30 +193,41 @@ def _starts(
     group, path, dims = part.group, part.path, part.dims
     names = array.metadata.dimension_names or ()
     gained = names[: len(names) - len(dims)]
-    chunk_shape = array.metadata.chunk_shape
+    grid, chunk_shape = array.metadata.chunk_grid, array.metadata.chunk_shape
     is_free = array.rewriting is not None
-    if names[len(gained) :] != dims or not (is_free or chunk_shape[len(gained) :] == part.chunk_shape):
+    fits = all(
+        axis in grid.uneven or chunk == chunk_shape[axis] for axis, chunk in enumerate(part.chunk_shape, len(gained))
+    )
+    if names[len(gained) :] != dims or not (is_free or fits):
         raise CombineError(
             f"{path!r} has dimensions {dims} in chunks of {part.chunk_shape}, and the layout has {names} in "
             f"chunks of {chunk_shape}: the layout was made from other inputs"
         )
     found = []
-    for dim, chunk, length, has in zip(
-        names, chunk_shape, array.metadata.shape, (1,) * len(gained) + part.shape, strict=True
-    ):
+    sizes = zip(array.metadata.shape, (1,) * len(gained) + part.shape, strict=True)
+    for axis, (dim, (length, has)) in enumerate(zip(names, sizes, strict=True)):
         starts = layout.starts.get(
             join_path(group, dim), layout.starts.get(join_path(era, dim)) if dim in gained else None
         )
         first = 0
         if starts is not None and dim in numbers:
             first = int(starts[numbers[dim]]) if numbers[dim] < len(starts) else -1
-        if first < 0 or (first % chunk and not is_free) or first + has > length:
+        own = np.ones(1, np.int64) if axis < len(gained) else part.chunk_lengths(axis - len(gained))
+        if first < 0 or first + has > length or not (is_free or _are_chunks_of(grid, axis, first, own)):
             raise CombineError(
-                f"{path!r}: {has} elements do not fit at {first} of {dim!r}, which has {length} in chunks of {chunk}: "
-                "the layout was made from other inputs"
+                f"{path!r}: {has} elements do not fit at {first} of {dim!r}, which has {length} in chunks of "
+                f"{chunk_shape[axis]}: the layout was made from other inputs"
             )
         found.append(first)
     return tuple(found)
+
+
+def _are_chunks_of(grid: ChunkGrid, axis: int, first: int, own: NDArray[np.int64]) -> bool:
+    """Whether chunks of the lengths ``own`` from the element ``first`` on are those of the grid."""
+    if axis not in grid.uneven:
+        return first % grid.chunk_shape[axis] == 0 and bool((own == grid.chunk_shape[axis]).all())
+    chunks, place = grid.uneven[axis], grid.place(axis, first)
+    return int(chunks.starts[place]) == first and np.array_equal(chunks.lengths[place : place + len(own)], own)
 
 
 def _cut(array: ArrayLayout, part: ArrayReferences, label: str) -> ArrayReferences:
@@ -236,6 +244,17 @@ def _cut(array: ArrayLayout, part: ArrayReferences, label: str) -> ArrayReferenc
             f"it: {error}. Way out: leave the file out, or load the variable (loadable_variables=[{part.path!r}])"
         ) from error
     return part._replace(chunk_shape=chunk_shape, manifest=cut.manifest)
+
+
+def _unwritten(array: ArrayLayout, part: ArrayReferences) -> bytes:
+    """``array.unwritten`` as a chunk of the part's, which may be another one than the longest."""
+    assert array.unwritten is not None
+    whole, own = array.metadata, (1,) * (array.metadata.ndim - len(part.shape)) + part.chunk_shape
+    if own == whole.chunk_shape:
+        return array.unwritten
+    longest = whole.with_shape(whole.chunk_shape, whole.chunk_shape)
+    value = decode_chunk(longest, array.unwritten).flat[0]
+    return full_chunk(replace(longest, shape=own, chunk_shape=own, fill_value=value))
 
 
 def with_unwritten(manifest: ChunkManifest, chunk: bytes) -> ChunkManifest:

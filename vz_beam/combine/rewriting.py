@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vz_beam.combine.layout import ArrayLayout, Layout
-from vz_beam.combine.placing import ArrayReferences, InputReferences, fitting_chunks, placed_parts, sub_manifest
+from vz_beam.combine.placing import ArrayReferences, InputReferences, fitting_chunks, placed_parts
 from vz_beam.manifests.chunk_manifest import ChunkManifest
+from vz_beam.manifests.chunk_selection import sub_manifest
 from vz_beam.manifests.metadata import ArrayMetadata
 
 OBJECT_BYTES = 2**26

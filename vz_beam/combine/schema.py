@@ -201,6 +201,7 @@ def _says_the_same(one: ArrayMetadata, other: ArrayMetadata) -> bool:
     return (
         one.dtype == other.dtype
         and one.chunk_shape == other.chunk_shape
+        and one.uneven_chunks == other.uneven_chunks
         and one.dimension_names == other.dimension_names
         and one.byte_order == other.byte_order
         and one.serializer == other.serializer
@@ -208,6 +209,11 @@ def _says_the_same(one: ArrayMetadata, other: ArrayMetadata) -> bool:
         and one.attributes == other.attributes
         and canonical_text(one.fill_value) == canonical_text(other.fill_value)
     )
+
+
+def _chunk_shape_text(metadata: ArrayMetadata) -> str:
+    uneven = {axis: chunks.runs() for axis, chunks in metadata.uneven_chunks.items()}
+    return str(tuple(uneven.get(axis, length) for axis, length in enumerate(metadata.chunk_shape)))
 
 
 def _sorted(facts: Mapping[str, str]) -> Facts:
@@ -219,7 +225,7 @@ def _storage_facts(metadata: ArrayMetadata) -> dict[str, str]:
     return {
         "dtype": str(metadata.dtype),
         "byte order": str(metadata.byte_order),
-        "chunk shape": str(metadata.chunk_shape),
+        "chunk shape": _chunk_shape_text(metadata),
         "codecs": ", ".join(f"{s['name']} {canonical_text(s['configuration'])}" for s in steps) or "none",
         "serializer": canonical_text(metadata.serializer.to_json() if metadata.serializer else None),
         "fill value": canonical_text(metadata.fill_value),

@@ -115,7 +115,7 @@ class Survey:
         self.cuttable = frozenset(
             path
             for path, known in self.representatives.items()
-            if known.metadata is not None and are_bytes_elements(known.metadata)
+            if known.metadata is not None and not known.metadata.uneven_chunks and are_bytes_elements(known.metadata)
         )
         self.facts: dict[str, dict[Facts, Witness]] = {}
         for one in self.alike:
@@ -135,11 +135,11 @@ class Survey:
         return (form for form in one.form if form.path not in self.left_out)
 
     def facts_of(self, form: VariableForm) -> Facts:
-        """What inputs must agree on: not the chunk shape of arrays that can be cut, nor what can be rewritten."""
+        """What inputs must agree on: not what can be rewritten, nor the chunk shape where it is free."""
         free = self._overridden
         if self.choices.mismatch == "rewrite" and form.chunk_shape is not None:
             free = free | REWRITABLE
-        if form.path in self.cuttable:
+        if form.path in self.cuttable or (self.choices.chunk_grid == "rectilinear" and form.chunk_shape is not None):
             free = free | {"chunk shape"}
         return tuple(fact for fact in form.facts if fact[0] not in free) if free else form.facts
 

@@ -71,8 +71,7 @@ class FileChunks:
         start, end, number, flat = self._table[:, row].tolist()
         path, array = self._arrays[number]
         index = tuple(int(i) for i in np.unravel_index(flat, array.manifest.grid_shape)) if array.shape else ()
-        lengths = zip(index, array.metadata.chunk_shape, array.shape, strict=True)
-        region = tuple(slice(i * n, min((i + 1) * n, size)) for i, n, size in lengths)
+        region = array.metadata.chunk_grid.region(index)
         words = {name: value for codec in array.metadata.codecs for name, value in codec.configuration.items()}
         about = {name: words[name] for name in ("field", "what") if name in words}
         return array, Place(path, region, start, end - start, **about)

@@ -23,13 +23,15 @@ from vz_beam.combine.era_pieces import pieces_in
 from vz_beam.combine.skipped import SKIPPED_KEY
 from vz_beam.datasets.concatenation import concatenated
 from vz_beam.datasets.opening import OpenedGroup, StorageOptions, names_of, opened_file
-from vz_beam.errors import FormatError, ManifestError, UnsupportedError, VzBeamError
+from vz_beam.errors import FormatError, ManifestError, UnsupportedError, UnsupportedGridError, VzBeamError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.storage.array_values import read_values
 from vz_beam.storage.chunk_requests import chunks_together
 from vz_beam.storage.manifest_store import ManifestStore
 
+_RECTILINEAR = "array.rectilinear_chunks"
+"""The setting by which zarr reads chunks of several lengths; versions that cannot do not have it."""
 _ONE_AT_A_TIME = threading.Lock()
 """Warnings are silenced for all threads at once."""
 
@@ -158,7 +160,11 @@ def _dataset(
                 raise ManifestError(f"{opened.url}: the parser gave {name!r} no dimension names")
             dims = ()
         chunks = array.metadata.chunk_shape
-        encoding: dict[str, Any] = {"chunks": chunks, "preferred_chunks": dict(zip(dims, chunks, strict=True))}
+        uneven = array.metadata.uneven_chunks
+        preferred = [
+            array.metadata.chunk_grid.clipped(axis) if axis in uneven else length for axis, length in enumerate(chunks)
+        ]
+        encoding: dict[str, Any] = {"chunks": chunks, "preferred_chunks": dict(zip(dims, preferred, strict=True))}
         encoding["source"] = opened.url
         if array.dtype.kind == "T":
             encoding["dtype"] = str  # as xarray's readers of netCDF files have it: decoding makes such texts numpy's
@@ -221,7 +227,8 @@ class _StoredValues(BackendArray):
     def _read(self, selection: tuple[Any, ...]) -> Any:
         try:
             if self._opened is None:
-                self._opened = _open_quietly(self._store, self._path)
+                uneven = bool(self._array.metadata.uneven_chunks)
+                self._opened = _open_quietly(self._store, self._path, is_rectilinear=uneven)
             array = self._opened
             with chunks_together():
                 return array.oindex[selection] if selection else array[()]
@@ -238,9 +245,21 @@ class _StoredValues(BackendArray):
             ) from error
 
 
-def _open_quietly(store: ManifestStore, path: str) -> zarr.Array[Any]:
-    """The array; that files are compressed in ways that Zarr's specification does not name is no news to users."""
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
+def _open_quietly(store: ManifestStore, path: str, *, is_rectilinear: bool) -> zarr.Array[Any]:
+    """The array; that files are compressed in ways that Zarr's specification does not name is no news to users.
+
+    Raises:
+        UnsupportedError: chunks of several lengths, which zarr knows from 3.2 on.
+    """
+    allowed: dict[str, bool] = {}
+    if is_rectilinear:
+        if zarr.config.get(_RECTILINEAR, None) is None:
+            raise UnsupportedGridError(
+                f"the array has chunks of several lengths (a rectilinear grid), which zarr {zarr.__version__} cannot "
+                "read. Way out: zarr 3.2 or later (Python 3.12 or later)"
+            )
+        allowed[_RECTILINEAR] = True
+    with _ONE_AT_A_TIME, warnings.catch_warnings(), zarr.config.set(allowed):
         warnings.simplefilter("ignore", ZarrUserWarning)
         warnings.simplefilter("ignore", UnstableSpecificationWarning)
         return zarr.open_array(store=store, path=path, mode="r")

@@ -96,6 +96,8 @@ def replace_inputs(
         else:
             found.append(place_of_changed(name, nodes, stored))
         inputs[name] = next(n.encoding[IDENTITY_KEY] for _, n in nodes_of(dataset) if IDENTITY_KEY in n.encoding)
+    if any(array.metadata.uneven_chunks for _, _, array in arrays_of(stored)):
+        choices = replace(choices, chunk_grid="rectilinear")
     stored = _with_shared(_without_whole(stored, found), found)
     parts = list(_parts(stored, found, target.url))
     whole = schema_of(Index(()), _as_one(stored))

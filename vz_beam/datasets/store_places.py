@@ -45,9 +45,9 @@ def place_of_changed(url: str, nodes: Nodes, stored: Nodes) -> PlacedInput:
         if path not in nodes or name not in nodes[path].variables:
             raise _unfit(url, f"it has no variable {join_path(path, name)!r}, which the store has of it")
         for axis, dim in enumerate(map(str, stored[path].variables[name].dims)):
-            length = array.metadata.chunk_shape[axis]
-            starts[dim] = min(starts.get(dim, array.shape[axis]), int(chunks[:, axis].min()) * length)
-            end = min((int(chunks[:, axis].max()) + 1) * length, array.shape[axis])
+            grid = array.metadata.chunk_grid
+            starts[dim] = min(starts.get(dim, array.shape[axis]), grid.start(axis, int(chunks[:, axis].min())))
+            end = min(grid.stop(axis, int(chunks[:, axis].max())), array.shape[axis])
             ends[dim] = max(ends.get(dim, 0), end)
     if not starts:
         raise _unfit(url, "the store has no reference to it, so that nothing says where its place is")
@@ -86,13 +86,19 @@ def _check_alone(url: str, ranges: Ranges, stored: Nodes, paths: Collection[str]
         if not cut or not cut.issubset(dims) or (paths is not None and join_path(path, name) not in paths):
             continue  # what is the same in several inputs is another's
         box = tuple(
-            slice(ranges[dim].start // chunk, -(-ranges[dim].stop // chunk)) if dim in ranges else slice(None)
-            for dim, chunk in zip(dims, array.metadata.chunk_shape, strict=True)
+            _as_slice(array.metadata.chunk_grid.places(axis, ranges[dim].start, ranges[dim].stop))
+            if dim in ranges
+            else slice(None)
+            for axis, dim in enumerate(dims)
         )
         ids = array.manifest.location_ids[box]
         if others := set(np.unique(ids).tolist()) - {MISSING, INLINED, location_number(array, url)}:
             other = array.manifest.locations[min(others)]
             raise _unfit(url, f"where it would be in {join_path(path, name)!r} the store has references to {other}")
+
+
+def _as_slice(places: range) -> slice:
+    return slice(places.start, places.stop)
 
 
 def arrays_of(nodes: Nodes) -> Iterator[tuple[str, str, ManifestArray]]:

@@ -17,7 +17,7 @@ from vz_beam.manifests.axis_order import transpose
 from vz_beam.manifests.chunk_manifest import ChunkManifest
 from vz_beam.manifests.constant_array import AssumedArray, constant
 from vz_beam.manifests.fill_choice import check_holds
-from vz_beam.manifests.metadata import ArrayMetadata
+from vz_beam.manifests.metadata import ArrayMetadata, check_even
 from vz_beam.manifests.reshaping import reshape, squeeze
 from vz_beam.manifests.zarr_v3 import from_v3
 
@@ -38,6 +38,7 @@ class ManifestArray(NDArrayOperatorsMixin):
     Raises:
         ManifestError: a manifest that does not fit the metadata.
         ManifestTypeError: something else than metadata and a manifest, or a document that lacks a part.
+        UnsupportedGridError: a document of a grid that is not regular.
     """
 
     __slots__ = ("manifest", "metadata")
@@ -217,6 +218,8 @@ class ManifestArray(NDArrayOperatorsMixin):
 
 def _from_document(document: ArrayV3Metadata | Mapping[str, Any]) -> ArrayMetadata:
     try:
-        return from_v3(document)
+        metadata = from_v3(document)
     except FormatError as error:  # it is an argument here, and no file
         raise ManifestTypeError(f"metadata of an array: {error}") from error
+    check_even(metadata)  # as in VirtualiZarr; parsers and pipelines, which know what follows, give an ArrayMetadata
+    return metadata

@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 from vz_beam.errors import ManifestError, ManifestTypeError, NeedsValuesError
 from vz_beam.manifests.axis_order import expand_dims, moveaxis, normal_axis, swapaxes, transpose, with_axes
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest, has_missing
-from vz_beam.manifests.chunk_selection import HOLE, AxisPart, SubChunkIndexingError, take, whole_chunks, with_holes
+from vz_beam.manifests.chunk_selection import (
+    HOLE,
+    AxisPart,
+    SubChunkIndexingError,
+    take,
+    whole_chunks,
+    with_holes,
+)
 from vz_beam.manifests.constant_array import AssumedArray, compact, constant
 from vz_beam.manifests.decoding import decodes_alike
 from vz_beam.manifests.fill_choice import check_holds, metadata_with_holes, same_value
+from vz_beam.manifests.metadata import check_even
 from vz_beam.manifests.reshaping import reshape, squeeze
 from vz_beam.manifests.zarr_v3 import has_byte_order
 
@@ -101,6 +109,9 @@ def broadcast_to(array: ManifestArray, shape: Sequence[int] | int, subok: bool =
     if new < 0:
         raise ManifestError(f"array of shape {array.shape} cannot be broadcast to shape {shape}")
     array = with_axes(array, [*(None,) * new, *range(array.ndim)])
+    if shape == array.shape:
+        return array
+    check_even(array.metadata)
     parts = []
     for axis, (length, wanted, chunk) in enumerate(zip(array.shape, shape, array.metadata.chunk_shape, strict=True)):
         if length == wanted:
@@ -268,6 +279,8 @@ def _check_joinable(arrays: Sequence[ManifestArray]) -> ManifestArray:
                 f"a virtual array cannot be joined with a loaded one ({type(array).__name__}): load the variable in "
                 "all files or in none"
             )
+    if len(arrays) > 1:
+        check_even(*(array.metadata for array in arrays))
     for array in arrays[1:]:
         if array.ndim != first.ndim:
             raise ManifestError(f"arrays have {first.ndim} and {array.ndim} dimensions{_files(first, array)}")

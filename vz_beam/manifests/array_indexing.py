@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from vz_beam.errors import ManifestError, ManifestIndexError, ManifestTypeError
 from vz_beam.manifests.axis_order import with_axes
-from vz_beam.manifests.chunk_selection import HOLE, AxisPart, SubChunkIndexingError, take, whole_chunks
+from vz_beam.manifests.chunk_selection import (
+    HOLE,
+    AxisPart,
+    SubChunkIndexingError,
+    take,
+    whole_chunks,
+    whole_chunks_between,
+)
+from vz_beam.manifests.metadata import check_even
 
 if TYPE_CHECKING:
     from vz_beam.manifests.array import ManifestArray
@@ -19,7 +27,8 @@ if TYPE_CHECKING:
 def index_array(array: ManifestArray, indexer: Any) -> ManifestArray:
     """The part of ``array`` that ``indexer`` selects, as numpy would: integers, slices, ``...``, ``None``, 1-D arrays.
 
-    Any slice from a chunk border works, and any selection of whole chunks in any order. Uncompressed chunks are cut,
+    Any slice from a chunk border works, and any selection of whole chunks in any order; of a rectilinear grid slices of
+    whole chunks alone. Uncompressed chunks are cut,
     where the part that is taken is one run of bytes; inlined ones in any case.
 
     Unlike in VirtualiZarr, -1 in an array of integers is the last element, as in numpy. xarray's reindexing, which
@@ -30,10 +39,15 @@ def index_array(array: ManifestArray, indexer: Any) -> ManifestArray:
     """
     entries = _orthogonal(_complete(indexer, array.ndim), array.shape)
     own = [entry for entry in entries if entry is not None]
-    try:
-        taken = take(array, _parts(array, own, cut_tails=True))
-    except SubChunkIndexingError:
-        taken = take(array, _parts(array, own, cut_tails=False))
+    if array.metadata.uneven_chunks:
+        if not all(isinstance(entry, range) for entry in own):
+            check_even(array.metadata)
+        taken = whole_chunks_between(array, own)
+    else:
+        try:
+            taken = take(array, _parts(array, own, cut_tails=True))
+        except SubChunkIndexingError:
+            taken = take(array, _parts(array, own, cut_tails=False))
     axes: list[int | None] = []
     axis = 0
     for entry in entries:

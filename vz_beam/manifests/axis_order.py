@@ -41,6 +41,11 @@ def with_axes(array: ManifestArray, axes: Sequence[int | None]) -> ManifestArray
         chunk_shape=tuple(1 if axis is None else metadata.chunk_shape[axis] for axis in axes),
         codecs=_reordered_codecs(metadata, axes),
         dimension_names=_names(metadata, axes),
+        uneven_chunks={
+            place: metadata.uneven_chunks[axis]
+            for place, axis in enumerate(axes)
+            if axis is not None and axis in metadata.uneven_chunks
+        },
     )
     grid_shape = new.chunk_grid.grid_shape
     if not manifest.nrefs:

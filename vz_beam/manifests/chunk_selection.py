@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vz_beam.errors import NeedsValuesError
 from vz_beam.manifests.axis_order import stored_order, without_transpose
+from vz_beam.manifests.chunk_grid import UnevenChunks
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
 from vz_beam.manifests.metadata import ArrayMetadata
 
@@ -47,6 +48,60 @@ def whole_chunks(length: int, chunk: int, parents: Any) -> AxisPart:
     """The part of an axis that is made of the whole chunks ``parents``."""
     numbers = np.asarray(parents, np.int64)
     return AxisPart(length, chunk, numbers, np.zeros(len(numbers), np.int64))
+
+
+def sub_manifest(manifest: ChunkManifest, chunks: tuple[slice, ...]) -> ChunkManifest:
+    """The chunks in a box of the grid, with the locations that they use."""
+    ids, offsets, lengths = (
+        np.asarray(column[chunks]) for column in (manifest.location_ids, manifest.offsets, manifest.lengths)
+    )
+    used = np.unique(ids[ids >= 0])
+    table = np.arange(len(manifest.locations) + 2, dtype=np.int32)
+    table[used] = np.arange(len(used), dtype=np.int32)
+    table[INLINED], table[MISSING] = INLINED, MISSING
+    inlined: dict[int, bytes] = {}
+    if manifest.inlined:
+        numbers = np.arange(math.prod(manifest.grid_shape)).reshape(manifest.grid_shape)[chunks].ravel().tolist()
+        inlined = {row: manifest.inlined[number] for row, number in enumerate(numbers) if number in manifest.inlined}
+    return ChunkManifest.from_columns(
+        tuple(manifest.locations[i] for i in used),
+        np.asarray(table[ids]),
+        offsets,
+        lengths,
+        inlined,
+    )
+
+
+def whole_chunks_between(array: ManifestArray, ranges: Sequence[range]) -> ManifestArray:
+    """The part of an array in the elements ``ranges``, one range for each axis, of whatever lengths its chunks are.
+
+    Raises:
+        SubChunkIndexingError: ranges that begin or end inside a chunk, or leave elements out.
+    """
+    metadata, grid = array.metadata, array.metadata.chunk_grid
+    chunk_shape, boxes = list(grid.chunk_shape), []
+    uneven: dict[int, UnevenChunks] = {}
+    for axis, wanted in enumerate(ranges):
+        places = grid.places(axis, wanted.start, wanted.stop)
+        if places and not (
+            wanted.step == 1
+            and wanted.start == grid.start(axis, places[0])
+            and wanted.stop in (grid.stop(axis, places[-1]), grid.shape[axis])
+        ):
+            raise SubChunkIndexingError(
+                f"elements {wanted.start} to {wanted.stop} along axis {axis} are not the whole chunks that an array of "
+                f"chunks of {grid.shown} elements, a rectilinear grid, can be cut into: its chunks there begin at "
+                f"{grid.start(axis, places[0])} and end at {grid.stop(axis, places[-1])}"
+            )
+        boxes.append(slice(places.start, places.stop))
+        if axis in grid.uneven and places:
+            lengths = grid.uneven[axis].lengths[boxes[-1]]
+            chunk_shape[axis] = int(lengths.max())
+            if (lengths != lengths[0]).any():
+                uneven[axis] = UnevenChunks(lengths)
+    shape = tuple(map(len, ranges))
+    new = replace(metadata, shape=shape, chunk_shape=tuple(chunk_shape), uneven_chunks=uneven)
+    return type(array)(new, sub_manifest(array.manifest, tuple(boxes)))
 
 
 def take(array: ManifestArray, parts: Sequence[AxisPart], metadata: ArrayMetadata | None = None) -> ManifestArray:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from vz_beam.errors import ManifestError, VzBeamError
-from vz_beam.manifests.chunk_grid import ChunkGrid
+from vz_beam.errors import ManifestError, UnsupportedGridError, VzBeamError
+from vz_beam.manifests.chunk_grid import ChunkGrid, UnevenChunks
 
 Attributes = Mapping[str, Any]
 """Attribute values are ``str``, ``int``, ``float``, ``bool``, ``None``, or lists of those: what JSON can say."""
@@ -54,7 +54,7 @@ class ArrayMetadata:
         shape: elements.
         dtype: numpy dtype in native byte order; the stored order is ``byte_order``.
             Variable-length strings are ``np.dtypes.StringDType()`` with the serializer ``vlen-utf8``.
-        chunk_shape: elements; each at least 1.
+        chunk_shape: elements; each at least 1; of the longest chunk along the axes in ``uneven_chunks``.
         byte_order: ``"little"``, ``"big"``, or ``None`` where a byte order has no meaning.
         serializer: the array-to-bytes codec where it is not plain ``bytes``, else ``None``.
         codecs: bytes-to-bytes codecs in encoding order.
@@ -65,6 +65,7 @@ class ArrayMetadata:
         dimension_names: one for each dimension, or ``None``.
         packing_dtypes: types of the attributes ``scale_factor`` and ``add_offset`` in the file, where Python's numbers
             have others. No store says them; two arrays that differ in nothing else are equal.
+        uneven_chunks: by axis, where chunks are not all of one length, which only rectilinear grids of Zarr v3 can say.
     """
 
     shape: tuple[int, ...]
@@ -77,9 +78,10 @@ class ArrayMetadata:
     attributes: Attributes = field(default_factory=dict)
     dimension_names: tuple[str, ...] | None = None
     packing_dtypes: Mapping[str, np.dtype[Any]] = field(default_factory=dict, compare=False)
+    uneven_chunks: Mapping[int, UnevenChunks] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        grid = ChunkGrid(self.shape, self.chunk_shape)
+        grid = ChunkGrid(self.shape, self.chunk_shape, self.uneven_chunks)
         object.__setattr__(self, "shape", grid.shape)
         object.__setattr__(self, "chunk_shape", grid.chunk_shape)
         dtype: np.dtype[Any] = np.dtype(self.dtype)
@@ -134,8 +136,8 @@ class ArrayMetadata:
 
     @property
     def chunk_grid(self) -> ChunkGrid:
-        """The grid that ``shape`` and ``chunk_shape`` make."""
-        return ChunkGrid(self.shape, self.chunk_shape)
+        """The grid that ``shape``, ``chunk_shape`` and ``uneven_chunks`` make."""
+        return ChunkGrid(self.shape, self.chunk_shape, self.uneven_chunks)
 
     @property
     def typed_attributes(self) -> dict[str, Any]:
@@ -155,7 +157,7 @@ class ArrayMetadata:
 
     @property
     def chunk_nbytes(self) -> int:
-        """Size of one decoded chunk, bytes. Meaningless for variable-length types."""
+        """Size of one decoded chunk, of the longest, bytes. Meaningless for variable-length types."""
         return int(np.prod(self.chunk_shape, dtype=np.int64)) * self.dtype.itemsize
 
     def with_shape(
@@ -164,7 +166,10 @@ class ArrayMetadata:
         chunk_shape: tuple[int, ...] | None = None,
         dimension_names: tuple[str, ...] | None = None,
     ) -> ArrayMetadata:
-        """The same metadata on another shape; names are dropped unless given or still fitting."""
+        """The same metadata on another shape; names are dropped unless given or still fitting.
+
+        Chunks of another shape are even ones.
+        """
         if dimension_names is None and len(shape) == self.ndim:
             dimension_names = self.dimension_names
         return replace(
@@ -172,7 +177,23 @@ class ArrayMetadata:
             shape=shape,
             chunk_shape=self.chunk_shape if chunk_shape is None else chunk_shape,
             dimension_names=dimension_names,
+            uneven_chunks=self.uneven_chunks if chunk_shape is None else {},
         )
+
+
+def check_even(*arrays: ArrayMetadata) -> None:
+    """Refuses arrays whose chunks are not all of one shape, which are written and read, and not rearranged.
+
+    Raises:
+        UnsupportedGridError: says which chunks the first one has.
+    """
+    for metadata in arrays:
+        if metadata.uneven_chunks:
+            raise UnsupportedGridError(
+                f"an array of shape {metadata.shape} has chunks of {metadata.chunk_grid.shown} elements, a rectilinear "
+                "grid, which cannot be rearranged. Way out: combine its files (vz_beam.build, "
+                "chunk_grid='rectilinear'), or load it (loadable_variables=[...])"
+            )
 
 
 def alike(one: Any, other: Any) -> bool:

@@ -13,6 +13,7 @@ from vz_beam.errors import ManifestError
 from vz_beam.manifests.axis_order import stored_order
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING, ChunkManifest
 from vz_beam.manifests.chunk_selection import AxisPart, check_bytes_are_elements, take
+from vz_beam.manifests.metadata import check_even
 
 if TYPE_CHECKING:
     from vz_beam.manifests.array import ManifestArray
@@ -31,6 +32,7 @@ def rechunked(array: ManifestArray, chunk_shape: Sequence[int]) -> ManifestArray
     wanted = tuple(map(int, chunk_shape))
     if len(wanted) != array.ndim or min(wanted, default=1) < 1:
         raise ManifestError(f"chunks of {wanted} do not fit an array of shape {array.shape}")
+    check_even(array.metadata)
     own = array.metadata.chunk_shape
     if wanted == own:
         return array

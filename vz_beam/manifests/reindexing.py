@@ -15,6 +15,7 @@ from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.array_indexing import array_part
 from vz_beam.manifests.chunk_selection import HOLE, take
 from vz_beam.manifests.fill_choice import metadata_with_holes
+from vz_beam.manifests.metadata import check_even
 
 
 def reindex_array(
@@ -35,6 +36,7 @@ def reindex_array(
         SubChunkIndexingError: blocks that are neither.
         ManifestError: holes that would read as another value.
     """
+    check_even(array.metadata)
     parts = [
         array_part(
             np.asarray(positions[axis], np.int64) if axis in positions else np.arange(array.shape[axis]),

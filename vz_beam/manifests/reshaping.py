@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vz_beam.errors import ManifestError
 from vz_beam.manifests.axis_order import TRANSPOSE, normal_axis
 from vz_beam.manifests.chunk_manifest import ChunkManifest
+from vz_beam.manifests.metadata import check_even
 
 if TYPE_CHECKING:
     from vz_beam.manifests.array import ManifestArray
@@ -43,6 +44,7 @@ def reshape(a: ManifestArray, shape: int | Sequence[int], order: str = "C", copy
         wanted = tuple(a.size // known if length == -1 and known else length for length in wanted)
     if wanted == a.shape:
         return a
+    check_even(a.metadata)
     if math.prod(wanted) != a.size or min(wanted, default=0) < 0:
         raise ManifestError(f"{a.size} elements of shape {a.shape} do not make shape {wanted}")
     metadata = a.metadata

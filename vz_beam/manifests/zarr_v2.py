@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vz_beam.errors import UnsupportedError
+from vz_beam.errors import UnsupportedError, UnsupportedGridError
 from vz_beam.manifests.axis_order import is_fortran_order, without_transpose
 from vz_beam.manifests.cf_fill import cf_fill, shown_fill
 from vz_beam.manifests.fill_value import encode_fill
@@ -37,8 +37,15 @@ def to_v2(metadata: ArrayMetadata, path: str = "") -> dict[str, Any]:
     A ``transpose`` of the whole order is said by ``"order": "F"``.
 
     Raises:
-        UnsupportedError: what v2 cannot say: sharding, ``crc32c``, other transposes, types without a v2 name.
+        UnsupportedError: what v2 cannot say: sharding, ``crc32c``, other transposes, types without a v2 name, chunks
+            that are not all of one shape.
     """
+    if metadata.uneven_chunks:
+        raise UnsupportedGridError(
+            f"array {path!r} cannot be said in Zarr v2: it has chunks of {metadata.chunk_grid.shown} elements, a "
+            "rectilinear grid, which only Zarr v3 knows. Way out: write an Icechunk (.icechunk) or Zarr store (.zarr), "
+            "or write the chunks anew that do not fit a regular grid (mismatch='rewrite')"
+        )
     try:
         fortran = is_fortran_order(metadata)
         filters = array_filters(replace(metadata, codecs=without_transpose(metadata)) if fortran else metadata)

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from vz_beam.errors import FormatError, ManifestTypeError, UnsupportedError, UnsupportedGridError
+from vz_beam.errors import FormatError, ManifestError, ManifestTypeError, UnsupportedError, UnsupportedGridError
 from vz_beam.manifests.cf_fill import integer_fill, shown_fill
+from vz_beam.manifests.chunk_grid import UnevenChunks
 from vz_beam.manifests.fill_value import decode_fill, encode_fill
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes, Codec, plain_value
 
@@ -47,7 +48,7 @@ def to_v3(metadata: ArrayMetadata) -> dict[str, Any]:
         "node_type": "array",
         "shape": list(metadata.shape),
         "data_type": _data_type(dtype, metadata),
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(metadata.chunk_shape)}},
+        "chunk_grid": _grid_document(metadata),
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": encode_fill(fill, dtype),
         "codecs": [*before, _serializer(metadata), *after],
@@ -82,34 +83,88 @@ def from_v3(document: Mapping[str, Any] | Any) -> ArrayMetadata:
     absent = [name for name in ("shape", "data_type", "chunk_grid", "codecs") if name not in document]
     if absent:
         raise FormatError(f"a Zarr v3 array document lacks {', '.join(absent)}; it has {sorted(document)}")
-    grid = document["chunk_grid"]
-    if grid.get("name") != "regular":
-        raise UnsupportedGridError(f"chunk grid {grid.get('name')!r}: only 'regular' can be referenced")
     if document.get("storage_transformers"):
         raise UnsupportedError(f"storage transformers {document['storage_transformers']} are not known")
     dtype = _numpy_dtype(document["data_type"])
     before, serializer, after = _split(document["codecs"])
     order = serializer.configuration.get("endian") if serializer.name == "bytes" else None
+    shape = tuple(document["shape"])
+    chunk_shape, uneven = _chunks(document["chunk_grid"], shape)
     names = document.get("dimension_names")
     if names is not None and any(name is None for name in names):
         all_unnamed = all(name is None for name in names)
         names = None if all_unnamed else [f"dim_{i}" if name is None else name for i, name in enumerate(names)]
     return ArrayMetadata(
-        shape=tuple(document["shape"]),
+        shape=shape,
         dtype=dtype,
-        chunk_shape=tuple(grid["configuration"]["chunk_shape"]),
+        chunk_shape=chunk_shape,
         byte_order=getattr(order, "value", order),
         serializer=None if serializer.name == "bytes" else serializer,
         codecs=(*before, *after),
         fill_value=decode_fill(document.get("fill_value"), dtype),
         attributes=_attributes_from_v3(document.get("attributes") or {}, dtype),
         dimension_names=None if names is None else tuple(names),
+        uneven_chunks=uneven,
     )
 
 
 def has_byte_order(dtype: np.dtype[Any]) -> bool:
     """Whether ``endian`` means something for elements of ``dtype``: not for bytes, texts of bytes, or structs."""
     return dtype.kind in "iufcUMm" and dtype.itemsize > 1
+
+
+def _grid_document(metadata: ArrayMetadata) -> dict[str, Any]:
+    """The ``chunk_grid`` of a document.
+
+    Source: https://github.com/zarr-developers/zarr-extensions/tree/main/chunk-grids/rectilinear. Axes with chunks of
+    one length are written as runs too, since Icechunk 2.3 refuses the number that may stand for them.
+    """
+    if not metadata.uneven_chunks:
+        return {"name": "regular", "configuration": {"chunk_shape": list(metadata.chunk_shape)}}
+    runs = [
+        metadata.uneven_chunks[axis].runs() if axis in metadata.uneven_chunks else [[length, max(count, 1)]]
+        for axis, (length, count) in enumerate(zip(metadata.chunk_shape, metadata.chunk_grid.grid_shape, strict=True))
+    ]
+    return {"name": "rectilinear", "configuration": {"kind": "inline", "chunk_shapes": runs}}
+
+
+def _chunks(grid: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[tuple[int, ...], dict[int, UnevenChunks]]:
+    """The chunk shape of a document's grid, and the lengths along the axes where chunks are not of one length."""
+    words = grid.get("configuration") or {}
+    if grid.get("name") == "regular":
+        return tuple(words["chunk_shape"]), {}
+    if grid.get("name") != "rectilinear" or words.get("kind") != "inline":
+        raise UnsupportedGridError(
+            f"chunk grid {grid.get('name')!r} {words.get('kind', '')}: only 'regular' and 'rectilinear' (inline) ones "
+            "can be referenced"
+        )
+    axes = words.get("chunk_shapes")
+    if not isinstance(axes, (list, tuple)) or len(axes) != len(shape):
+        raise FormatError(f"a rectilinear chunk grid says {str(axes)[:200]}, and the array has {len(shape)} axes")
+    chunk_shape, uneven = [], {}
+    for axis, (runs, length) in enumerate(zip(axes, shape, strict=True)):
+        if isinstance(runs, int) or _is_one_run(runs, length):
+            chunk_shape.append(runs if isinstance(runs, int) else runs[0][0])
+            continue
+        try:
+            chunks = UnevenChunks.of_runs(runs, length)
+        except (ManifestError, TypeError, ValueError) as error:
+            raise FormatError(f"the rectilinear chunk grid along axis {axis}: {error}") from error
+        if chunks.stop < length:
+            raise FormatError(f"chunks along axis {axis} end at {chunks.stop}, and the array at {length}")
+        chunk_shape.append(chunks.longest)
+        if (chunks.lengths != chunks.longest).any():
+            uneven[axis] = chunks
+    return tuple(chunk_shape), uneven
+
+
+def _is_one_run(runs: Any, size: int) -> bool:
+    """Whether all chunks along an axis of ``size`` elements are said in one run, which may be of very many."""
+    match runs:
+        case [[int(length), int(count)]]:
+            return length > 0 and length * count >= size
+        case _:
+            return False
 
 
 def _serializer(metadata: ArrayMetadata) -> dict[str, Any]:

@@ -78,22 +78,21 @@ def _assembled(name: str, array: ManifestArray, chunks: Mapping[int, bytes]) -> 
     else:
         values = np.full(metadata.shape, np.zeros((), metadata.dtype) if fill is None else fill, dtype=metadata.dtype)
     if len(chunks) == 1 and values.shape == metadata.chunk_shape and MISSING not in manifest.location_ids:
-        return _decoded(name, array, 0, chunks[0])
+        return _decoded(name, array, 0, chunks[0], metadata.chunk_shape)
+    grid = metadata.chunk_grid
     places = itertools.product(*map(range, manifest.grid_shape))
     for number, place in enumerate(places):
         if number in chunks:
-            where = tuple(
-                slice(i * c, min((i + 1) * c, n))
-                for i, c, n in zip(place, metadata.chunk_shape, metadata.shape, strict=True)
-            )
-            chunk = _decoded(name, array, number, chunks[number])
+            where = grid.region(place)
+            chunk = _decoded(name, array, number, chunks[number], grid.chunk_shape_at(place))
             values[where] = chunk[tuple(slice(0, s.stop - s.start) for s in where)]
     return values
 
 
-def _decoded(name: str, array: ManifestArray, number: int, data: bytes) -> NDArray[Any]:
+def _decoded(name: str, array: ManifestArray, number: int, data: bytes, chunk_shape: tuple[int, ...]) -> NDArray[Any]:
+    metadata = array.metadata
     try:
-        return decode_chunk(array.metadata, data)
+        return decode_chunk(metadata.with_shape(chunk_shape, chunk_shape) if metadata.uneven_chunks else metadata, data)
     except VzBeamError:
         raise
     except Exception as error:  # codecs have errors of their own, zlib.error for one

@@ -69,6 +69,7 @@ class CombineManifests(beam.PTransform[Any, Any]):
         tolerance: see ``mismatch``.
         overlaps: see ``mismatch``.
         gaps: see ``mismatch``.
+        chunk_grid: see ``mismatch``.
         layout: a layout to place into, which saves the planning pass.
     """
 
@@ -86,6 +87,7 @@ class CombineManifests(beam.PTransform[Any, Any]):
         tolerance: float | Mapping[str, float] = 0.0,
         overlaps: str = "raise",
         gaps: str = "warn",
+        chunk_grid: str = "regular",
         layout: Layout | None = None,
     ) -> None:
         super().__init__()
@@ -101,6 +103,7 @@ class CombineManifests(beam.PTransform[Any, Any]):
             tolerance=tolerance,
             overlaps=overlaps,
             gaps=gaps,
+            chunk_grid=chunk_grid,
         )
         self._layout = layout
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from vz_beam.combine.layout import Layout
-from vz_beam.errors import InputError, StoreError, UnsupportedError
+from vz_beam.errors import InputError, StoreError, UnsupportedError, UnsupportedGridError
 from vz_beam.storage.storage_options import object_options, plain_word
 from vz_beam.storage.urls import canonical_url, local_path_of, root_and_key, scheme_of
 from vz_beam.writers.icechunk_locations import icechunk_url
@@ -53,6 +53,8 @@ _AZ = ("az", "azure", "abfs", "abfss")
 _AZ_WORDS = {"account_name": "account", "account_key": "access_key", "sas_token": "sas_token", "sas_key": "sas_token"}
 _ACCESS = {"file": "LocalFileSystemAccess", "http": "HttpAccess", "https": "HttpAccess"}
 """What icechunk 2 calls the access to a container that needs no credentials; 1.x says ``None``."""
+_KNOWS_RECTILINEAR = 2
+"""The version of Icechunk, and of its format, from which on chunks may have several lengths."""
 _CREDENTIALS = (
     "access_key_id", "service_account_file", "service_account_key", "application_credentials", "bearer_token",
     "access_key", "sas_token", "anonymous",
@@ -130,8 +132,16 @@ def create_repository(url: str, storage_options: Mapping[str, Any] | None, layou
     if splits:
         splitting = icechunk.ManifestSplittingConfig.from_dict(splits)
         config.manifest = icechunk.ManifestConfig(splitting=splitting)
+    version = {}
+    if any(array.metadata.uneven_chunks for array in layout.arrays.values()):
+        if int(icechunk.__version__.partition(".")[0]) < _KNOWS_RECTILINEAR:
+            raise UnsupportedGridError(
+                f"{url}: Icechunk {icechunk.__version__} has no word for chunks of several lengths (a rectilinear "
+                "grid). Way out: Icechunk 2 or later (Python 3.12 or later), or a Zarr store (.zarr)"
+            )
+        version["spec_version"] = _KNOWS_RECTILINEAR
     with told(url):
-        return icechunk.Repository.create(storage_of(url, storage_options), config=config)
+        return icechunk.Repository.create(storage_of(url, storage_options), config=config, **version)
 
 
 def without_caches(repository: Any, url: str, storage_options: Mapping[str, Any] | None) -> Any:

@@ -90,6 +90,12 @@ def check_borders(
     """A text for each array, by path, that the slices would cut within a chunk; a stop of ``None`` is the end."""
     problems = []
     for path, metadata in arrays.items():
+        if metadata.uneven_chunks and not slices.keys().isdisjoint(metadata.dimension_names or ()):
+            problems.append(
+                f"{path!r} has chunks of {metadata.chunk_grid.shown} elements in the store, a rectilinear grid, which "
+                "grows by a pipeline only (vz_beam.build, mode='append'). Way out: that, or write the store anew"
+            )
+            continue
         for dim, length, chunk in zip(
             metadata.dimension_names or (), metadata.shape, metadata.chunk_shape, strict=False
         ):
