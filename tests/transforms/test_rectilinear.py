@@ -20,6 +20,7 @@ import zarr
 import vz_beam
 from tests.store_contents import contents
 from vz_beam import ConcatDim, FilePattern
+from vz_beam.cli import main
 from vz_beam.errors import MismatchError, UnsupportedError, UnsupportedGridError
 from vz_beam.manifests.array import ManifestArray
 
@@ -336,3 +337,37 @@ def test_the_dry_run_tells_of_it(tmp_path: Path) -> None:
     plan = str(vz_beam.plan_build(files, tmp_path / "store.zarr", concat_dim="time", chunk_grid="rectilinear"))
     assert "in chunks of 28-31 x 4" in plan
     assert SETTING in plan
+
+
+@pytest.mark.skipif(not HAS_ZARR, reason="chunk grids need zarr 3.2")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_verify_compares_every_chunk_without_being_told_of_the_grid(
+    suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / f"store.{suffix}"
+    build(write_months(tmp_path / "data"), store)
+    assert not zarr.config.get(SETTING)
+    assert main(["verify", str(store)]) == 0
+    assert "8 of 8 compared ones are equal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_converted_store_has_the_same_chunks(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files, store, converted = write_months(tmp_path / "data"), tmp_path / "store.zarr", tmp_path / f"other.{suffix}"
+    build(files, store)
+    assert main(["convert", str(store), str(converted)]) == 0
+    assert SETTING in capsys.readouterr().out
+    assert_store_reads(converted, truth(files))
+    assert main(["inspect", str(converted)]) == 0
+    assert " 28-31x4 " in capsys.readouterr().out
+
+
+def test_eras_begin_where_a_file_ends_inside_a_chunk(tmp_path: Path) -> None:
+    files, store = write_months(tmp_path / "data", (*MONTHS, 31), (31, 10, 31, 30, 31)), tmp_path / "store.zarr"
+    build(files, store, mismatch="split")
+    eras = {
+        name: vz_beam.open_virtual_dataset(str(store), group=name, loadable_variables=["rain"])["rain"].values
+        for name in ("era_1", "era_2")
+    }
+    np.testing.assert_array_equal(eras["era_1"], truth(files[:2]))
+    np.testing.assert_array_equal(eras["era_2"], truth(files[2:]))

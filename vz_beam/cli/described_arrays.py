@@ -37,7 +37,7 @@ class DescribedArray:
         dims: names of its dimensions.
         shape: elements.
         dtype: of the decoded values.
-        chunks: elements.
+        chunks: elements; ``"28-31"`` along an axis where their lengths differ.
         codecs: in encoding order, parameters in brackets.
         references: chunks that lie in files.
         missing: chunks that are nowhere.
@@ -52,7 +52,7 @@ class DescribedArray:
     dims: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: str
-    chunks: tuple[int, ...]
+    chunks: tuple[int | str, ...]
     codecs: tuple[str, ...]
     references: int
     missing: int

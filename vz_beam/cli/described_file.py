@@ -74,7 +74,7 @@ def _arrays_of(
             dims=metadata.dimension_names or (),
             shape=metadata.shape,
             dtype=dtype_text(metadata.dtype),
-            chunks=metadata.chunk_shape,
+            chunks=_chunks(metadata),
             codecs=described_metadata(metadata),
             references=manifest.nrefs - inlined,
             missing=metadata.chunk_grid.size - manifest.nrefs,
@@ -83,6 +83,11 @@ def _arrays_of(
             kind="virtual" if is_virtual else "loaded",
             attributes=len(metadata.attributes),
         )
+
+
+def _chunks(metadata: ArrayMetadata) -> tuple[int | str, ...]:
+    uneven = metadata.uneven_chunks
+    return tuple(uneven[axis].span if axis in uneven else length for axis, length in enumerate(metadata.chunk_shape))
 
 
 def dtype_text(dtype: np.dtype[Any]) -> str:

@@ -75,7 +75,7 @@ class BuildPlan:
         if self.layout is not None:
             shards = sum(1 for _ in self.layout.shard_keys())
             lines.append(f"  shards      {shards:,} of at most {self.layout.chunks_per_shard:,} chunks")
-        notes = () if self.layout is None else self.layout.notes
+        notes = () if self.layout is None else (*self.layout.notes, *self.layout.reading_notes)
         for title, texts in (
             ("disagree", self.disagreements),
             ("failed", self.failures),

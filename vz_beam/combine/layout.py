@@ -15,6 +15,9 @@ from vz_beam.combine.hole import Hole
 from vz_beam.combine.schema import FailedInput
 from vz_beam.manifests.metadata import ArrayMetadata, Attributes
 
+_MOST_NAMED = 3
+"""Arrays in a note."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
@@ -162,6 +165,16 @@ class Layout:
         for path, array in self.arrays.items():
             for number in array.shard_numbers(self.chunks_per_shard):
                 yield ShardKey(path, number)
+
+    @property
+    def reading_notes(self) -> tuple[str, ...]:
+        """What readers of the store need that not all of them do by themselves."""
+        uneven = [repr(path) for path, array in self.arrays.items() if array.metadata.uneven_chunks]
+        if not uneven:
+            return ()
+        named = ", ".join(uneven[:_MOST_NAMED]) + " ..." * (len(uneven) > _MOST_NAMED)
+        setting = 'zarr.config.set({"array.rectilinear_chunks": True})'
+        return (f"chunks of {named} are of several lengths: zarr 3.2 and later read them after {setting}",)
 
     @property
     def sizes(self) -> dict[str, int]:

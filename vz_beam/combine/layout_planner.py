@@ -22,7 +22,7 @@ from vz_beam.combine.holes import (
     missing_piece,
 )
 from vz_beam.combine.layout import ArrayLayout
-from vz_beam.combine.loaded import MOST_LISTED, encode_values, join_arrays
+from vz_beam.combine.loaded import encode_values, join_arrays
 from vz_beam.combine.own_grids import OwnGrid, own_grid, partial_chunks
 from vz_beam.combine.positions import Series, check_positions
 from vz_beam.combine.schema import join_path
@@ -88,12 +88,6 @@ class LayoutPlanner:
                 continue
             self.odd += grid.problems
             found[path] = grid
-        if uneven := sorted(path for path, grid in found.items() if grid.uneven):
-            self.notes.append(
-                f"chunks of {', '.join(map(repr, uneven[:MOST_LISTED]))}{' ...' * (len(uneven) > MOST_LISTED)} are of "
-                "several lengths: zarr 3.2 and later read them after "
-                'zarr.config.set({"array.rectilinear_chunks": True})'
-            )
         return found
 
     def _cut_chunks(self) -> dict[str, tuple[int, ...]]:

@@ -14,6 +14,7 @@ from vz_beam.datasets.originals import Original, Place
 from vz_beam.errors import InputError, VzBeamError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
+from vz_beam.storage.zarr_settings import rectilinear_allowed
 
 
 class SampledChunk(NamedTuple):
@@ -105,7 +106,9 @@ def compared(root: Any, original: Original, chunk: SampledChunk, array: Manifest
         InputError: the library of the format cannot read it.
     """
     try:
-        ours = np.asarray(root[chunk.path].blocks[chunk.place] if chunk.place else root[chunk.path][...])
+        with rectilinear_allowed():
+            stored = root[chunk.path]
+        ours = np.asarray(stored.blocks[chunk.place] if chunk.place else stored[...])
     except Exception as error:
         return Compared(f"the store cannot be read: {type(error).__name__}: {error}")
     try:
@@ -117,9 +120,7 @@ def compared(root: Any, original: Original, chunk: SampledChunk, array: Manifest
     if place.nbytes != chunk.nbytes:  # a part of a chunk that is not compressed
         first = (chunk.offset - place.start) // array.dtype.itemsize
         theirs = theirs.reshape(-1)[first : first + chunk.nbytes // array.dtype.itemsize]
-    return Compared(
-        "" if _is_same(ours, theirs) else _apart(ours, theirs), _count_default_fills(ours, root[chunk.path])
-    )
+    return Compared("" if _is_same(ours, theirs) else _apart(ours, theirs), _count_default_fills(ours, stored))
 
 
 def _count_default_fills(values: NDArray[Any], array: Any) -> int:

@@ -29,9 +29,8 @@ from vz_beam.manifests.group import ManifestGroup
 from vz_beam.storage.array_values import read_values
 from vz_beam.storage.chunk_requests import chunks_together
 from vz_beam.storage.manifest_store import ManifestStore
+from vz_beam.storage.zarr_settings import knows_rectilinear, rectilinear_allowed
 
-_RECTILINEAR = "array.rectilinear_chunks"
-"""The setting by which zarr reads chunks of several lengths; versions that cannot do not have it."""
 _ONE_AT_A_TIME = threading.Lock()
 """Warnings are silenced for all threads at once."""
 
@@ -251,15 +250,12 @@ def _open_quietly(store: ManifestStore, path: str, *, is_rectilinear: bool) -> z
     Raises:
         UnsupportedError: chunks of several lengths, which zarr knows from 3.2 on.
     """
-    allowed: dict[str, bool] = {}
-    if is_rectilinear:
-        if zarr.config.get(_RECTILINEAR, None) is None:
-            raise UnsupportedGridError(
-                f"the array has chunks of several lengths (a rectilinear grid), which zarr {zarr.__version__} cannot "
-                "read. Way out: zarr 3.2 or later (Python 3.12 or later)"
-            )
-        allowed[_RECTILINEAR] = True
-    with _ONE_AT_A_TIME, warnings.catch_warnings(), zarr.config.set(allowed):
+    if is_rectilinear and not knows_rectilinear():
+        raise UnsupportedGridError(
+            f"the array has chunks of several lengths (a rectilinear grid), which zarr {zarr.__version__} cannot "
+            "read. Way out: zarr 3.2 or later (Python 3.12 or later)"
+        )
+    with _ONE_AT_A_TIME, warnings.catch_warnings(), rectilinear_allowed():
         warnings.simplefilter("ignore", ZarrUserWarning)
         warnings.simplefilter("ignore", UnstableSpecificationWarning)
         return zarr.open_array(store=store, path=path, mode="r")

@@ -14,6 +14,7 @@ from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.storage.storage_options import object_options, plain_word
 from vz_beam.storage.urls import scheme_of
+from vz_beam.storage.zarr_settings import rectilinear_allowed
 from vz_beam.writers.icechunk_repository import container_access, icechunk_module, open_repository, storage_of
 
 _S3_WORDS = {
@@ -110,7 +111,8 @@ def _by_manifests(
         group = find_parser(source).parse(source)
     finally:
         source.close()
-    return zarr.open_group(ManifestStore(group, storage_options=source_options), mode="r")
+    with rectilinear_allowed():
+        return zarr.open_group(ManifestStore(group, storage_options=source_options), mode="r")
 
 
 def _by_icechunk(
@@ -122,7 +124,8 @@ def _by_icechunk(
         raise InputError(f"{url} is no repository of icechunk's, of the version that is installed")
     access = container_access(repository, source_options)
     opened = icechunk.Repository.open(storage_of(url, storage_options), authorize_virtual_chunk_access=access)
-    return zarr.open_group(opened.readonly_session("main").store, mode="r")
+    with rectilinear_allowed():
+        return zarr.open_group(opened.readonly_session("main").store, mode="r")
 
 
 def _fsspec_options(scheme: str, options: Mapping[str, Any] | None) -> dict[str, Any]:

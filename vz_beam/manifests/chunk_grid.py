@@ -53,7 +53,16 @@ class UnevenChunks:
         return (UnevenChunks, (self.lengths,))
 
     def __repr__(self) -> str:
-        return f"{len(self.lengths):,} of {self.lengths.min()} to {self.longest}"
+        return f"{len(self.lengths):,} of {self.span}"
+
+    @property
+    def span(self) -> str:
+        """The shortest and the longest length.
+
+        >>> UnevenChunks([31, 28, 31]).span
+        '28-31'
+        """
+        return f"{self.lengths.min()}-{self.longest}"
 
     @property
     def stop(self) -> int:
@@ -164,7 +173,7 @@ class ChunkGrid:
         '28-31 x 3'
         """
         texts = [
-            f"{self.uneven[axis].lengths.min()}-{length}" if axis in self.uneven else str(length)
+            self.uneven[axis].span if axis in self.uneven else str(length)
             for axis, length in enumerate(self.chunk_shape)
         ]
         return " x ".join(texts)

@@ -146,7 +146,7 @@ class IcechunkWriter:
         staging.release()
         nbytes = sum(sizes_below(staging.url, storage_options).values())
         summary = summarize(layout, counted, staging.url, self.name, nbytes, self.packages)
-        return replace(summary, notes=_notes(open_repository(target.url, storage_options)))
+        return replace(summary, notes=(*summary.notes, *_notes(open_repository(target.url, storage_options))))
 
     @staticmethod
     def _published(target: WriteTarget, storage_options: Mapping[str, Any] | None) -> Any:

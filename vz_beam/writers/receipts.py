@@ -100,6 +100,7 @@ def summarize(
         files=layout.inputs,
         failures=tuple(layout.failed),
         packages=_packages(layout, receipts, packages),
+        notes=layout.reading_notes,
     )
 
 
