@@ -85,6 +85,12 @@ _DEFAULT_FILLS = {
 """What netCDF fills unwritten values with (netcdf.h); single bytes are left out, of which netCDF masks none."""
 
 
+def array_in_zarr(root: Any, path: str) -> Any:
+    """An array of a store that zarr has opened, be its chunks of several lengths."""
+    with rectilinear_allowed():
+        return root[path]
+
+
 class Compared(NamedTuple):
     """What is different about a chunk, empty where nothing is; how many elements are netCDF's unnamed fill."""
 
@@ -106,8 +112,7 @@ def compared(root: Any, original: Original, chunk: SampledChunk, array: Manifest
         InputError: the library of the format cannot read it.
     """
     try:
-        with rectilinear_allowed():
-            stored = root[chunk.path]
+        stored = array_in_zarr(root, chunk.path)
         ours = np.asarray(stored.blocks[chunk.place] if chunk.place else stored[...])
     except Exception as error:
         return Compared(f"the store cannot be read: {type(error).__name__}: {error}")

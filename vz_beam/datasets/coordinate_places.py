@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from vz_beam.datasets.compared_chunks import SampledChunk
+from vz_beam.datasets.compared_chunks import SampledChunk, array_in_zarr
 from vz_beam.datasets.originals import Place
 from vz_beam.manifests.array import ManifestArray
 
@@ -54,7 +54,7 @@ def misplaced(
     """
     if place.nbytes != chunk.nbytes:
         return ""
-    known = root[chunk.path]
+    known = array_in_zarr(root, chunk.path)
     names = known.metadata.dimension_names if known.metadata.zarr_format == 3 else known.attrs.get("_ARRAY_DIMENSIONS")
     dims = array.metadata.dimension_names or ()
     for axis, dim in enumerate(names or ()):
@@ -63,8 +63,7 @@ def misplaced(
         ours, theirs = store.of(chunk.path, dim), file.of(place.path, dim)
         if ours is None or theirs is None:
             continue
-        start = chunk.place[axis] * known.chunks[axis]
-        first, second = ours[start : start + known.chunks[axis]], theirs[place.region[dims.index(dim)]]
+        first, second = ours[_elements(known, axis, chunk.place[axis])], theirs[place.region[dims.index(dim)]]
         count = min(len(first), len(second))
         if count and not _agree(first[:count], second[:count]):
             return (
@@ -72,6 +71,17 @@ def misplaced(
                 f"{second[count - 1]}"
             )
     return ""
+
+
+def _elements(array: Any, axis: int, place: int) -> slice:
+    """Those of a chunk along one axis of an array in zarr."""
+    try:
+        length = array.chunks[axis]
+    except NotImplementedError:  # chunks of several lengths
+        lengths = array.read_chunk_sizes[axis]
+        start = sum(lengths[:place])
+        return slice(start, start + lengths[place])
+    return slice(place * length, (place + 1) * length)
 
 
 def _agree(ours: Any, theirs: Any) -> bool:

@@ -24,6 +24,7 @@ from vz_beam.parsers.parser import find_parser, skipping
 from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.urls import canonical_url, scheme_of
+from vz_beam.storage.zarr_settings import rectilinear_allowed
 from vz_beam.writers.rewritten_chunks import CHUNKS_SUFFIX
 from vz_beam.writers.writer import WriteTarget, find_writer
 
@@ -287,7 +288,8 @@ def _shares(sizes: Mapping[str, int], count: int) -> dict[str, int]:
 
 
 def _shown(root: Any, group: str) -> xr.Dataset:
-    return xr.open_dataset(root.store, engine="zarr", group=group or None, consolidated=False, chunks=None)
+    with rectilinear_allowed():
+        return xr.open_dataset(root.store, engine="zarr", group=group or None, consolidated=False, chunks=None)
 
 
 def _holder(url: str, inputs: Sequence[str]) -> str:
