@@ -17,6 +17,7 @@ import xarray as xr
 import vz_beam
 from integration.real_data import ROOT, series
 from vz_beam.errors import MismatchError
+from vz_beam.storage.zarr_settings import knows_rectilinear
 
 HAS_DATA = (ROOT / "MANIFEST.tsv").exists()
 if os.environ.get("CI") and not HAS_DATA:
@@ -149,6 +150,19 @@ def test_months_in_compressed_whole_variable_chunks_read_as_one_dataset(tmp_path
     with joined(files, "time") as expected, xr.open_dataset(store, engine="vz_beam") as ours:
         assert ours.sizes["time"] == 59
         assert_same_values(ours, expected)
+
+
+def test_months_in_compressed_whole_variable_chunks_keep_them_in_a_rectilinear_grid(tmp_path: Path) -> None:
+    files = january_and_february()
+    store = str(tmp_path / "store.zarr")
+    summary = vz_beam.build(files, store, concat_dim="time", chunk_grid="rectilinear", progress=False)
+    assert summary.rewritten_chunks == 0
+    with joined(files, "time") as expected:
+        loaded = vz_beam.open_virtual_dataset(store, loadable_variables=list(map(str, expected.variables)))
+        assert_same_values(loaded, expected)
+        if knows_rectilinear():
+            with xr.open_dataset(store, engine="vz_beam") as ours:
+                assert_same_values(ours, expected)
 
 
 def test_months_in_compressed_whole_variable_chunks_are_two_eras(tmp_path: Path) -> None:
