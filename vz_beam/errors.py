@@ -7,6 +7,7 @@ VzBeamError
 │   └── RunnerError       a Beam runner known to be wrong
 ├── SourceError           bytes could not be read
 │   ├── SourceNotFoundError
+│   ├── ExternalFileError  a file names one of another host or folder, which nobody asked for
 │   └── TransientSourceError  worth another try: time-outs, 429, 5xx, connection resets
 ├── FormatError           bytes that are not what their format promises
 │   └── TruncatedFileError
@@ -58,6 +59,10 @@ class SourceError(VzBeamError):
 
 class SourceNotFoundError(SourceError):
     """A source that is not there."""
+
+
+class ExternalFileError(SourceError):
+    """A file refers to one of another host, or outside its folder, which is not opened unasked."""
 
 
 class TransientSourceError(SourceError):

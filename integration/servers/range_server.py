@@ -130,6 +130,8 @@ class Handler(BaseHTTPRequestHandler):
                 return
             status = 206
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        if name not in served.stalled:  # noted before the answer, behind which a test may look at once
+            served.requests.append(Request(self.command, name, start, stop, began, time.monotonic()))
         self.head(status, stop - start, headers)
         if with_body:
             with path.open("rb") as file:
@@ -141,7 +143,6 @@ class Handler(BaseHTTPRequestHandler):
                 served.ending.wait()
                 return
             self.wfile.write(body)
-        served.requests.append(Request(self.command, name, start, stop, began, time.monotonic()))
 
     def asked(self, size: int) -> tuple[int, int]:
         """The bytes, half open, that the request wants of a file of ``size`` bytes."""

@@ -182,8 +182,18 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-metadata-bytes", type=_count, metavar="N", help="how much of a file may be read to find its chunks"
     )
+    _add_allow_external(parser)
     _add_storage_options(parser, "--storage-option", "source_storage_options", "of the files' storage")
     _add_storage_options(parser, "--target-storage-option", "target_storage_options", "of the store's storage")
+
+
+def _add_allow_external(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-external",
+        action="store_true",
+        default=None,
+        help="read what a file names on other hosts and outside its folder, too; for files that you trust",
+    )
 
 
 def _add_watch(commands: Any) -> None:
@@ -209,6 +219,7 @@ def _add_inspect(commands: Any) -> None:
     parser.add_argument("file", metavar="FILE", help="path or URL of a file or store")
     parser.add_argument("--group", metavar="PATH", help="only this group")
     parser.add_argument("--json", action="store_true", help="as JSON")
+    _add_allow_external(parser)
     _add_storage_options(parser, "--storage-option", "storage_options", "of the file's storage")
 
 
@@ -218,6 +229,7 @@ def _add_convert(commands: Any) -> None:
     parser.add_argument("store", metavar="STORE", help="path or URL of the new store, whose suffix says its format")
     parser.add_argument("--mode", choices=("create", "overwrite"), default="create", help="default: create")
     parser.add_argument("--chunks-per-shard", type=_count, metavar="N", help="references in one object of the store")
+    _add_allow_external(parser)
     _add_storage_options(parser, "--storage-option", "source_storage_options", "of the source's storage")
     _add_storage_options(parser, "--target-storage-option", "target_storage_options", "of the store's storage")
 

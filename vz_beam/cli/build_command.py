@@ -34,6 +34,7 @@ CHOICES = (
         "max_concurrency",
         "timeout_seconds",
         "max_metadata_bytes",
+        "allow_external",
     ),
     *(
         "chunks_per_shard",

@@ -17,6 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
         mode=arguments.mode,
         storage_options=arguments.source_storage_options,
         target_storage_options=arguments.target_storage_options or None,
+        allow_external=bool(arguments.allow_external),
         **choices,
     )
     print(summary)

@@ -10,7 +10,7 @@ import numpy as np
 from vz_beam.cli.described_arrays import DescribedArray, Description, codec_text
 from vz_beam.combine.sizes import readable_size
 from vz_beam.datasets.virtual_variables import virtual_dataset
-from vz_beam.errors import InputError
+from vz_beam.errors import ExternalFileError, InputError
 from vz_beam.manifests.array import ManifestArray
 from vz_beam.manifests.group import ManifestGroup
 from vz_beam.manifests.metadata import ArrayMetadata
@@ -18,15 +18,23 @@ from vz_beam.parsers.parser import find_parser, skipping
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.source_pool import SourcePool
+from vz_beam.storage.surroundings import surroundings_of
 
 
-def describe_file(url: str, group: str | None = None, storage_options: Mapping[str, Any] | None = None) -> Description:
+def describe_file(
+    url: str,
+    group: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    allow_external: bool = False,
+) -> Description:
     """What is in the file, or store in a folder, at ``url``: all of its groups, or one and those below it.
+
+    ``allow_external`` is as of :func:`open_virtual_dataset`; coordinates whose values lie elsewhere count as virtual.
 
     Raises:
         VzBeamError: a file that cannot be opened; a group that it does not have.
     """
-    source = open_file_or_folder(url, storage_options)
+    source = open_file_or_folder(url, storage_options, allow_external=allow_external)
     try:
         parser = find_parser(source)
         root = skipping(parser).parse(source)
@@ -34,7 +42,8 @@ def describe_file(url: str, group: str | None = None, storage_options: Mapping[s
         found = [(path, node) for path, node in root.walk() if _is_below(path, prefix)]
         if not found:
             raise InputError(f"{source.url} has no group {group!r}; its groups are {[p for p, _ in root.walk() if p]}")
-        with SourcePool(storage_options) as open_location:
+        around = surroundings_of(source.url, None, allow_external)
+        with SourcePool(storage_options, surroundings=around) as open_location:
             arrays = tuple(array for path, node in found for array in _arrays_of(path, node, source, open_location))
         identity = source.identity()
         title = {
@@ -64,7 +73,10 @@ def _arrays_of(
     def open_one(location: str) -> ByteSource:
         return source if location == source.url else open_location(location)
 
-    opened = virtual_dataset(node, open_one, url=source.url)
+    try:
+        opened = virtual_dataset(node, open_one, url=source.url)
+    except ExternalFileError:
+        opened = virtual_dataset(node, open_one, url=source.url, loadable_variables=[])
     for name, array in node.arrays.items():
         metadata, manifest = array.metadata, array.manifest
         is_virtual = isinstance(opened.variables[name]._data, ManifestArray)

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Container
 from typing import Any
 
-_CHOICE = re.compile(r"""\b([a-z_]+)=(\[[^\[\]]*\]|'[^']*'|"[^"]*")""")
+_CHOICE = re.compile(r"""\b([a-z_]+)=(\[[^\[\]]*\]|'[^']*'|"[^"]*"|True\b)""")
 
 
 def in_option_words(text: str, known: Container[str]) -> str:
@@ -18,12 +18,16 @@ def in_option_words(text: str, known: Container[str]) -> str:
     "--drop-variables 'a,b c' or --unsupported skip"
     >>> in_option_words("load it (loadable_variables=[...]), keys=['a']", {"loadable_variables"})
     "load it (--loadable-variables A,B), keys=['a']"
+    >>> in_option_words("allow_external=True, for files that you trust", {"allow_external"})
+    '--allow-external, for files that you trust'
     """
 
     def option(match: re.Match[str]) -> str:
         name, written = match.groups()
         if name not in known:
             return match[0]
+        if written == "True":
+            return f"--{name.replace('_', '-')}"
         if written == "[...]":
             value = "A,B"
         else:

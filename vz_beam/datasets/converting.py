@@ -33,6 +33,7 @@ def convert_store(
     chunks_per_shard: int = CHUNKS_PER_SHARD,
     storage_options: Mapping[str, Any] | None = None,
     target_storage_options: Mapping[str, Any] | None = None,
+    allow_external: bool = False,
 ) -> StoreSummary:
     """Write the references of a store, or of one file, into a store of another format; no data is read.
 
@@ -46,6 +47,7 @@ def convert_store(
         chunks_per_shard: chunks in one object of the new store, where it has such.
         storage_options: for the source.
         target_storage_options: for the target; ``None`` takes those of the source.
+        allow_external: as of :func:`open_virtual_dataset`.
 
     Raises:
         InputError: a target that no writer knows, or that is the source.
@@ -59,7 +61,7 @@ def convert_store(
         raise InputError(f"{origin} cannot be converted into itself: name another place")
     writer = find_writer(place, format)
     options = storage_options if target_storage_options is None else target_storage_options
-    opened = open_file_or_folder(origin, storage_options)
+    opened = open_file_or_folder(origin, storage_options, allow_external=allow_external)
     try:
         parser = find_parser(opened)
         group = parser.parse(opened)

@@ -70,10 +70,12 @@ class VzBeamBackendEntrypoint(BackendEntrypoint):
         registry: Any = None,
         parser: Any = None,
         unsupported: str | None = None,
+        allow_external: bool = False,
         **decoders: Any,
     ) -> xr.Dataset:
         """One group of a file."""
-        with opened_file(filename_or_obj, registry, parser, group, storage_options, unsupported) as opened:
+        how = (registry, parser, group, storage_options, unsupported, None, allow_external)
+        with opened_file(filename_or_obj, *how, values_anywhere=True) as opened:
             drop = names_of(drop_variables, "drop_variables") or []
             skipped = opened.left_out([path for path in opened.skipped if "/" not in path], drop)
             store, stored = _stored_below(opened.node, registry, storage_options)
@@ -99,10 +101,12 @@ class VzBeamBackendEntrypoint(BackendEntrypoint):
         registry: Any = None,
         parser: Any = None,
         unsupported: str | None = None,
+        allow_external: bool = False,
         **decoders: Any,
     ) -> dict[str, xr.Dataset]:
         """Each group at and below ``group`` by its path from there, such as ``"/"`` and ``"/a/b"``."""
-        with opened_file(filename_or_obj, registry, parser, group, storage_options, unsupported) as opened:
+        how = (registry, parser, group, storage_options, unsupported, None, allow_external)
+        with opened_file(filename_or_obj, *how, values_anywhere=True) as opened:
             drop = names_of(drop_variables, "drop_variables") or []
             skipped = opened.left_out(opened.skipped, drop)
             store, stored = _stored_below(opened.node, registry, storage_options)

@@ -26,6 +26,7 @@ from vz_beam.storage.limited_source import LimitedSource
 from vz_beam.storage.manifest_store import ManifestStore
 from vz_beam.storage.registry import as_registry, registry_of
 from vz_beam.storage.source_pool import SourcePool
+from vz_beam.storage.surroundings import surroundings_of
 
 StorageOptions = Mapping[str, Any]
 
@@ -43,6 +44,7 @@ def open_virtual_dataset(
     unsupported: str | None = None,
     unknown_names: str = "raise",
     max_metadata_bytes: int | None = None,
+    allow_external: bool = False,
 ) -> xr.Dataset:
     """A dataset of one group of the file at ``url``, whose variables are references.
 
@@ -63,6 +65,9 @@ def open_virtual_dataset(
             VirtualiZarr does, or ``"ignore"`` them, as in archives of which some files have a variable. What was
             skipped, and what lies in another group, is known.
         max_metadata_bytes: how much of the file the parser may ask for at most; values that are loaded do not count.
+        allow_external: whether files that this one names are read wherever they are: by links of HDF5, raw and virtual
+            datasets, DMR++, references whose values are loaded. Else they must be on its host, or below its folder
+            where it is local, or in the stores of ``registry``.
 
     Raises:
         SourceNotFoundError: no file at ``url``.
@@ -70,9 +75,12 @@ def open_virtual_dataset(
         UnsupportedError: variables that references cannot express; all of them are named.
         InputError: names that the file does not have.
         LimitError: more metadata than ``max_metadata_bytes``.
+        ExternalFileError: a file elsewhere would have to be read. That which makes a single variable of it impossible
+            is one of the UnsupportedError.
     """
     check_choice("unknown_names", unknown_names, ("raise", "ignore"))
-    with opened_file(url, registry, parser, group, storage_options, unsupported, max_metadata_bytes) as opened:
+    how = (registry, parser, group, storage_options, unsupported, max_metadata_bytes, allow_external)
+    with opened_file(url, *how) as opened:
         drop = opened.known(names_of(drop_variables, "drop_variables") or [], unknown_names, below=False)
         return _dataset(opened, drop, names_of(loadable_variables), decode_times)
 
@@ -90,13 +98,15 @@ def open_virtual_datatree(
     unsupported: str | None = None,
     unknown_names: str = "raise",
     max_metadata_bytes: int | None = None,
+    allow_external: bool = False,
 ) -> xr.DataTree:
     """All groups of the file at ``url`` as a tree; arguments and errors as in :func:`open_virtual_dataset`.
 
     ``drop_variables`` and ``loadable_variables`` are names or paths (``"forecast/air"``), and count in every group.
     """
     check_choice("unknown_names", unknown_names, ("raise", "ignore"))
-    with opened_file(url, registry, parser, group, storage_options, unsupported, max_metadata_bytes) as opened:
+    how = (registry, parser, group, storage_options, unsupported, max_metadata_bytes, allow_external)
+    with opened_file(url, *how) as opened:
         drop = opened.known(names_of(drop_variables, "drop_variables") or [], unknown_names, below=True)
         return _tree(opened, drop, names_of(loadable_variables), decode_times)
 
@@ -252,13 +262,21 @@ def opened_file(
     storage_options: StorageOptions | None,
     unsupported: str | None,
     max_metadata_bytes: int | None = None,
+    allow_external: bool = False,
+    *,
+    values_anywhere: bool = False,
 ) -> Iterator[OpenedGroup]:
-    """The group that was asked for; everything that was opened is closed at the end."""
+    """The group that was asked for; everything that was opened is closed at the end.
+
+    ``values_anywhere`` is for those who ask for values by reading them: ``open_location`` then opens all that
+    references point at, while ``allow_external`` says what the parser may open.
+    """
     register_accessors()
     check_unsupported(unsupported)
-    source: ByteSource = open_file_or_folder(url, storage_options, registry)
+    source: ByteSource = open_file_or_folder(url, storage_options, registry, allow_external=allow_external)
     values = source.for_values() if isinstance(source, BlockCache) else source
-    pool = SourcePool(storage_options, registry)
+    around = surroundings_of(source.url, registry, allow_external or values_anywhere)
+    pool = SourcePool(storage_options, registry, around)
     if max_metadata_bytes is not None and not isinstance(source, FolderSource):
         source = LimitedSource(source, max_metadata_bytes)
 

@@ -106,7 +106,7 @@ def _by_manifests(
     url: str, storage_options: Mapping[str, Any] | None, source_options: Mapping[str, Any] | None
 ) -> zarr.Group:
     """By zarr, through references that only vz_beam reads."""
-    source = open_file_or_folder(url, storage_options)
+    source = open_file_or_folder(url, storage_options, allow_external=True)
     try:
         group = find_parser(source).parse(source)
     finally:

@@ -142,7 +142,7 @@ class Verifier:
         """
         found = Verification(canonical_url(self.url))
         try:
-            source = open_file_or_folder(self.url, self.storage_options)
+            source = open_file_or_folder(self.url, self.storage_options, allow_external=True)
             try:
                 format = find_parser(source).name
             finally:
@@ -196,7 +196,7 @@ class Verifier:
         coordinates = Coordinates(partial(self._opened, url))
         with ExitStack() as stack:
             try:
-                source = open_file_or_folder(url, self.source_options, self.registry)
+                source = open_file_or_folder(url, self.source_options, self.registry, allow_external=True)
                 stack.callback(source.close)
                 parser = find_parser(source)
                 original = open_original(parser.name, source, stack)
@@ -222,10 +222,11 @@ class Verifier:
 
     def _opened(self, url: str, group: str) -> xr.Dataset:
         words: dict[str, Any] = {"storage_options": self.source_options, "registry": self.registry}
+        words["allow_external"] = True  # it is the store's own files that are compared, wherever they are
         return xr.open_dataset(url, engine="vz_beam", group=group or None, unsupported="skip", chunks=None, **words)
 
     def _parsed(self, url: str, options: Mapping[str, Any] | None) -> tuple[ManifestGroup, str]:
-        source = open_file_or_folder(url, options)
+        source = open_file_or_folder(url, options, allow_external=True)
         try:
             parser = find_parser(source)
             return parser.parse(source), parser.name

@@ -14,6 +14,7 @@ from vz_beam.storage.object_source import ObjectSource
 from vz_beam.storage.object_stores import object_store
 from vz_beam.storage.registry import Registry, Stores, as_registry, resolve
 from vz_beam.storage.sibling_urls import is_absolute, sibling_url
+from vz_beam.storage.surroundings import Surroundings
 from vz_beam.storage.url_secrets import without_secrets
 from vz_beam.storage.urls import OBJECT_SCHEMES, canonical_url, local_path_of, scheme_of
 
@@ -67,11 +68,16 @@ class ByteSource(Protocol):
         Raises:
             SourceNotFoundError: a local file that is not there, a name that leads out of the store; for remote files
                 the first request tells.
+            ExternalFileError: a file outside the surroundings that this one was opened with.
         """
         ...
 
     def other(self, url: str) -> ByteSource:
-        """The source of another URL, by the same registry, options and credentials; the caller closes it."""
+        """The source of another URL, by the same registry, options and credentials; the caller closes it.
+
+        Raises:
+            ExternalFileError: a file outside the surroundings that this one was opened with.
+        """
         ...
 
     def close(self) -> None:
@@ -83,6 +89,7 @@ def open_source(
     url: str | os.PathLike[str],
     storage_options: Mapping[str, Any] | None = None,
     registry: Stores | None = None,
+    surroundings: Surroundings | None = None,
 ) -> ByteSource:
     """The source of one file. Nothing is read yet; a local file has to be there.
 
@@ -91,6 +98,7 @@ def open_source(
         storage_options: in the words of whichever serves the URL: obstore for ``s3 gs az abfs http https``, fsspec for
             all else. Local files need none.
         registry: stores to be used instead, as ``ObjectStoreRegistry`` or as ``{url prefix: obstore store}``.
+        surroundings: the only place where files are opened that this one names; ``None`` is everywhere.
 
     Raises:
         SourceNotFoundError: a local file that is not there.
@@ -102,15 +110,20 @@ def open_source(
 
     def open_beside(name: str) -> ByteSource:
         try:
-            return open_source(sibling_url(canonical, name), storage_options, registry)
+            return open_url(sibling_url(canonical, name))
         except SourceNotFoundError:
             # A link to this file may stand in another folder than the file and what belongs to it.
             if path is None or is_absolute(name) or os.path.realpath(path) == path:
                 raise
-            return open_source(sibling_url(f"file://{os.path.realpath(path)}", name))
+            return open_url(sibling_url(f"file://{os.path.realpath(path)}", name))
 
     def open_url(other: str) -> ByteSource:
-        return open_source(other, storage_options, registry)
+        if surroundings is not None:
+            place = canonical_url(other)
+            path_there = local_path_of(place)
+            if path_there is None or os.path.exists(path_there):  # what is not there may be looked for elsewhere
+                surroundings.check(place)
+        return open_source(other, storage_options, registry, surroundings)
 
     source.open_beside = open_beside
     source.open_url = open_url

@@ -16,6 +16,7 @@ from vz_beam.storage.listing import sizes_below
 from vz_beam.storage.open_handle import OpenHandle
 from vz_beam.storage.registry import Stores
 from vz_beam.storage.sibling_urls import member_url
+from vz_beam.storage.surroundings import Surroundings, surroundings_of
 from vz_beam.storage.urls import canonical_url, scheme_of, without_end_slash
 
 MARKS = (".zmetadata", "zarr.json", ".zgroup", ".zarray", "repo", "refs/branch.main/ref.json")
@@ -99,8 +100,13 @@ def open_file_or_folder(
     url: str | os.PathLike[str],
     storage_options: Mapping[str, Any] | None = None,
     registry: Stores | None = None,
+    *,
+    allow_external: bool = False,
 ) -> ByteSource:
     """The source of a file, behind a block cache where it is not local, or of a folder that is a store.
+
+    Files that it names are opened below its folder or on its host only, unless ``allow_external``, or those of the
+    stores of ``registry``, where one is given.
 
     A folder is what has no bytes of its own and one of ``MARKS`` in it, on any protocol. Over http the name tells:
     of what is called like a store, or ends with a slash, the marks are asked for first.
@@ -112,31 +118,37 @@ def open_file_or_folder(
     canonical = canonical_url(url)
     folder = without_end_slash(canonical)
     named = folder.lower().endswith(_STORE_SUFFIXES) or folder != canonical
+    surroundings = surroundings_of(canonical, registry, allow_external)
     if named and scheme_of(canonical) in ("http", "https"):
-        found = _marked(folder, storage_options, registry)
+        found = _marked(folder, storage_options, registry, surroundings)
         if found is not None:
             return found
     try:
-        source = open_source(url, storage_options, registry)
+        source = open_source(url, storage_options, registry, surroundings)
         if source.local_path is not None:
             return source
         cache = BlockCache(source)
         # Object stores may have an empty object that stands for a folder.
-        return cache if cache.size() else _marked(folder, storage_options, registry) or cache
+        return cache if cache.size() else _marked(folder, storage_options, registry, surroundings) or cache
     except TransientSourceError:
         raise
     except SourceError:
-        found = _marked(folder, storage_options, registry)
+        found = _marked(folder, storage_options, registry, surroundings)
         if found is None:
             raise
         return found
 
 
-def _marked(folder: str, storage_options: Mapping[str, Any] | None, registry: Stores | None) -> FolderSource | None:
+def _marked(
+    folder: str,
+    storage_options: Mapping[str, Any] | None,
+    registry: Stores | None,
+    surroundings: Surroundings | None,
+) -> FolderSource | None:
     """The folder as a source, where one of the marks is in it."""
     for mark in MARKS:
         try:
-            document = open_source(member_url(folder, mark), storage_options, registry)
+            document = open_source(member_url(folder, mark), storage_options, registry, surroundings)
             if document.local_path is None:
                 document = BlockCache(document)
             document.size()

@@ -30,7 +30,9 @@ from vz_beam.patterns.index import Index
 from vz_beam.storage.held_options import HeldOptions
 from vz_beam.storage.identity import IDENTITY_KEY
 from vz_beam.storage.source_pool import SourcePool
+from vz_beam.storage.surroundings import surroundings_of
 from vz_beam.storage.url_secrets import shown
+from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.combining import CombineManifests
 from vz_beam.transforms.failure_limits import MaxFailures, check_max_failures
@@ -84,6 +86,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         max_concurrency: how many files are opened at once at most, over all workers.
         timeout_seconds: how long one file may take to be opened, ``preprocess`` included, in each attempt.
         max_metadata_bytes: how much of one file may be read to find its chunks; values that are loaded do not count.
+        allow_external: whether files elsewhere that a file names are read, as :func:`open_virtual_dataset` says.
         progress: where to note opened files, for a progress bar on this machine.
     """
 
@@ -105,6 +108,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         timeout_seconds: float | None = None,
         max_metadata_bytes: int | None = None,
         unsupported: str | None = None,
+        allow_external: bool = False,
         progress: ProgressLog | None = None,
     ) -> None:
         super().__init__()
@@ -134,6 +138,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
             progress or ProgressLog(None),
             timeout_seconds,
             max_metadata_bytes,
+            allow_external,
         )
 
     def expand(self, inputs: PCollection[tuple[Any, str]]) -> Any:
@@ -172,6 +177,7 @@ class _OpenFile(beam.DoFn):
         progress: ProgressLog,
         timeout_seconds: float | None,
         max_metadata_bytes: int | None,
+        allow_external: bool,
     ) -> None:
         self._max_failures = max_failures if type(max_failures) is int else None
         self._failures_here = 0
@@ -188,6 +194,7 @@ class _OpenFile(beam.DoFn):
         self._progress = progress
         self._timeout_seconds = timeout_seconds
         self._max_metadata_bytes = max_metadata_bytes
+        self._allow_external = allow_external
         self._opened = Metrics.counter("vz_beam", "files_opened")
         self._failed = Metrics.counter("vz_beam", "files_failed")
 
@@ -224,6 +231,7 @@ class _OpenFile(beam.DoFn):
             unsupported=self._unsupported,
             unknown_names="ignore",
             max_metadata_bytes=self._max_metadata_bytes,
+            allow_external=self._allow_external,
         )
         skipped = skipped_inputs(index, dataset)
         if isinstance(dataset, xr.Dataset) and not dataset.variables and not skipped:
@@ -233,7 +241,9 @@ class _OpenFile(beam.DoFn):
             dataset = self._preprocess(dataset)
             for key, value in known.items():
                 dataset.encoding.setdefault(key, value)
-        with SourcePool(self._options.storage_options, self._options.registry) as open_location:
+        options, registry = self._options.storage_options, self._options.registry
+        around = surroundings_of(canonical_url(url), registry, self._allow_external)
+        with SourcePool(options, registry, around) as open_location:
             if isinstance(dataset, xr.Dataset):
                 dataset = with_scalar_dimensions(dataset, index.concat_dims, open_location)
             else:
@@ -250,6 +260,7 @@ class _OpenFile(beam.DoFn):
             group=self._group,
             storage_options=self._options.storage_options,
             unsupported="skip",
+            allow_external=self._allow_external,
         )
         if groups := [path for path, node in nodes_of(tree) if node.variables]:
             raise InputError(

@@ -159,7 +159,10 @@ def test_whole_files_on_a_server_are_asked_for_their_sizes_side_by_side(tmp_path
         }
         path = tmp_path / "refs.json"
         path.write_text(json.dumps({"version": 1, "refs": refs}))
-        with open_ours(path) as ours:
+        with pytest.raises(UnsupportedError, match=r"refs.json refers to http://127.0.0.1:.* allow_external=True"):
+            vz_beam.open_virtual_dataset(path)
+        assert not server.requests
+        with open_ours(path, allow_external=True) as ours:
             assert len(server.requests) == 20
             assert server.rounds <= 5
             assert ours["v"].values.tolist() == list(range(20))

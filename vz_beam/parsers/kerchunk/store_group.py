@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from vz_beam.errors import (
+    ExternalFileError,
     FormatError,
     IncompleteStoreError,
     InputError,
@@ -31,6 +32,7 @@ _OF_ONE_VARIABLE = (
     ManifestError,
     InputError,
     SourceNotFoundError,
+    ExternalFileError,
     IncompleteStoreError,
 )
 """Errors that leave the other variables alone."""
