@@ -22,6 +22,7 @@ VzBeamError
 │   ├── MismatchError     inputs that disagree; carries every disagreement (also a ValueError)
 │   │   └── StoreMismatchError  a dataset and the store that it shall go into
 │   ├── HolesError        inputs that are absent
+│   ├── LateInputError    an input of a stream whose place is behind what is published
 │   └── OverlapError      two different values for one place
 └── StoreError
     ├── StoreExistsError
@@ -179,6 +180,10 @@ class RewriteError(CombineError):
 
 class HolesError(CombineError):
     """Inputs that the pattern promises and that did not arrive."""
+
+
+class LateInputError(CombineError):
+    """An input of a stream that comes when what follows it is published, and for which the store has no hole."""
 
 
 class OverlapError(CombineError):

@@ -22,6 +22,7 @@ from vz_beam.combine.layout import Layout
 from vz_beam.datasets.appending import append_store
 from vz_beam.errors import StoreMismatchError
 from vz_beam.storage.local_sink import LocalSink
+from vz_beam.storage.source_pool import SourcePool
 from vz_beam.writers.writer import WriteTarget, find_writer, write_store
 
 KILLED = 9
@@ -84,7 +85,9 @@ def _inputs(files: Any) -> tuple[Layout, dict[ShardKey, Fragment], list[Any]]:
 
 def _append(store: Path, files: Sequence[str]) -> None:
     layout, shards, identities = _inputs(files)
-    append_store(find_writer(store), WriteTarget(str(store), "append"), layout, shards, inputs=identities)
+    with SourcePool() as open_location:
+        target = WriteTarget(str(store), "append")
+        append_store(find_writer(store), target, layout, shards, open_location, inputs=identities)
 
 
 def _append_again(store: Path, files: Sequence[str]) -> None:

@@ -30,6 +30,7 @@ from vz_beam.manifests.chunk_manifest import ChunkManifest
 from vz_beam.manifests.path_columns import check_new_paths
 from vz_beam.patterns.index import Index
 from vz_beam.storage.identity import IDENTITY_KEY, Identity
+from vz_beam.storage.source_pool import SourcePool
 from vz_beam.writers.dataset_references import kerchunk_dict
 from vz_beam.writers.icechunk_session import Region, write_nodes
 from vz_beam.writers.writer import WriteTarget, find_writer, write_store
@@ -111,7 +112,8 @@ class _VirtualAccessor:
         target = WriteTarget(os.fspath(filepath), mode, append_dim)
         choices: dict[str, Any] = {"storage_options": storage_options, "inputs": self._inputs()}
         if mode == "append":
-            append_store(writer, target, layout, _shards(layout, references), **choices)
+            with SourcePool() as open_location:
+                append_store(writer, target, layout, _shards(layout, references), open_location, **choices)
         else:
             write_store(writer, target.url, layout, _shards(layout, references), mode=mode, **choices)
         return None

@@ -14,7 +14,6 @@ from vz_beam.datasets.virtual_variables import group_dataset
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.identity import Identity
-from vz_beam.storage.source_pool import SourcePool
 from vz_beam.storage.urls import canonical_url
 from vz_beam.writers.store_summary import StoreSummary
 from vz_beam.writers.writer import Writer, WriteTarget
@@ -56,14 +55,13 @@ def append_store(
     target: WriteTarget,
     layout: Layout,
     shards: Mapping[ShardKey, Fragment],
+    open_location: Callable[[str], ByteSource],
     *,
     storage_options: Mapping[str, Any] | None = None,
-    source_options: Mapping[str, Any] | None = None,
     inputs: Iterable[Identity] = (),
 ) -> StoreSummary:
     """Put ``layout`` and its shards to the end of a store in one loop; the store stays as it is until the last step."""
-    with SourcePool(source_options) as open_location:
-        grown = grown_layout(writer, target, layout, storage_options, open_location)
+    grown = grown_layout(writer, target, layout, storage_options, open_location)
     writer.begin(target, grown, storage_options)
     ends: dict[ShardKey, list[Fragment]] = {key: [] for key in grown.shard_keys()}
     for key, fragment in shards.items():

@@ -23,6 +23,7 @@ from vz_beam.combine.schema import FailedInput, InputSchema, schema_of
 from vz_beam.combine.skipped import SkippedInput, skipped_inputs
 from vz_beam.patterns.index import Index
 from vz_beam.storage.identity import IDENTITY_KEY, Identity
+from vz_beam.transforms.streaming import CombinedStream, combined_stream, is_stream
 
 HELD_CHUNKS = 1_000_000
 """References that a worker holds before it sends them on: 20 MB and some, a small part of a worker's memory."""
@@ -107,9 +108,11 @@ class CombineManifests(beam.PTransform[Any, Any]):
         )
         self._layout = layout
 
-    def expand(self, inputs: Any) -> Combined | CombinedWithRewrites:
-        """The layout and the fragments."""
+    def expand(self, inputs: Any) -> Combined | CombinedWithRewrites | CombinedStream:
+        """The layout and the fragments; of a stream, its windows."""
         datasets, failures, skipped = inputs if isinstance(inputs, tuple) else (inputs, None, None)
+        if is_stream(datasets):
+            return combined_stream(datasets, failures, skipped, self._choices, self._layout is not None)
         pipeline = datasets.pipeline
         if skipped is None:
             skipped = datasets | "Skipped" >> beam.FlatMapTuple(skipped_inputs).with_output_types(SkippedInput)

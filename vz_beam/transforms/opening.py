@@ -37,6 +37,7 @@ from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.combining import CombineManifests
 from vz_beam.transforms.failure_limits import MaxFailures, check_max_failures
 from vz_beam.transforms.progress_log import ProgressLog
+from vz_beam.transforms.streaming import is_stream
 
 FIRST_WAIT_SECONDS = 0.5
 """Before the second attempt; doubled for each further one, with jitter so that workers do not come back together."""
@@ -65,6 +66,9 @@ class Opened(NamedTuple):
 
 class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
     """Opens each file as a virtual dataset or tree: ``(Index, url)`` to ``(Index, xr.Dataset or xr.DataTree)``.
+
+    The files of a stream are opened by the workers that they arrive at: ``beam.Reshuffle()`` before the windows spreads
+    them.
 
     Args:
         parser: ``None`` finds one by content, then by name.
@@ -144,7 +148,15 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
     def expand(self, inputs: PCollection[tuple[Any, str]]) -> Any:
         """The datasets, or an :class:`Opened`."""
         indexed = inputs | "Index" >> beam.MapTuple(_indexed).with_output_types(tuple[Index, str])
-        if self._max_concurrency is None:
+        kind: Any = xr.DataTree if self._opener.tree else xr.Dataset
+        if is_stream(inputs) and self._max_concurrency is not None:
+            raise InputError(
+                f"max_concurrency={self._max_concurrency}: its lanes wait for windows to end, and lose what comes "
+                "late. Way out: as many workers as files may be opened at once"
+            )
+        if is_stream(inputs):
+            spread = indexed  # reshuffling would lose what comes late
+        elif self._max_concurrency is None:
             spread = indexed | "Spread" >> beam.Reshuffle()
         else:
             lanes = self._max_concurrency
@@ -154,7 +166,6 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
                 | "One at a time in each lane" >> beam.GroupByKey()
                 | "Leave lanes" >> beam.FlatMap(lambda lane: lane[1]).with_output_types(tuple[Index, str])
             )
-        kind: Any = xr.DataTree if self._opener.tree else xr.Dataset
         typed = beam.ParDo(self._opener).with_output_types(tuple[Index, kind])
         opened = spread | "Open" >> typed.with_outputs(FAILED, SKIPPED, main="opened")
         return opened.opened if self._is_whole else Opened(opened.opened, opened[FAILED], opened[SKIPPED])

@@ -26,6 +26,7 @@ from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms.combining import Combined, CombinedWithRewrites
 from vz_beam.transforms.failure_limits import MaxFailures, check_max_failures, is_too_many
 from vz_beam.transforms.runners import check_runner
+from vz_beam.transforms.streaming import CombinedStream, Published, published
 from vz_beam.writers.left_out import record_failures, record_skipped
 from vz_beam.writers.rewritten_chunks import RewriteReceipt, Rewritten, remove_others, rewrite_chunks
 from vz_beam.writers.store_summary import ShardReceipt, StoreSummary
@@ -36,6 +37,10 @@ class WriteReferences(beam.PTransform[Any, Any]):
     """Writes a store of references; the result is a ``PCollection`` of its one :class:`StoreSummary`.
 
     Shards are written by many workers, in any order, and may be written twice. The store becomes visible at the end.
+
+    Of a stream, or of inputs in windows, each window is put to the end of the store by one commit, when the watermark
+    passes its end and in the order of the windows: the result is a :class:`Published`. Inputs that come again change
+    nothing; one that comes late goes into its place where that is a hole of the store, else to the failures.
 
     Args:
         store: URL or path of the store, or a name below ``target_root``.
@@ -83,8 +88,13 @@ class WriteReferences(beam.PTransform[Any, Any]):
         )
         self.writer = find_writer(self.target.url, format)
 
-    def expand(self, combined: Combined | CombinedWithRewrites) -> PCollection[StoreSummary]:
-        """The summary of the written store."""
+    def expand(self, combined: Any) -> PCollection[StoreSummary] | Published:
+        """The summary of the written store; of a stream, one of each commit, and what failed."""
+        if isinstance(combined, CombinedStream):
+            check_runner(combined.arrivals.pipeline.runner)
+            if self._max_failures is not None:
+                raise InputError("max_failures of WriteReferences needs an end: give it to OpenWithVirtualizarr")
+            return published(combined, self.writer, self.target, self._options, self._source_options)
         if not isinstance(combined, (Combined, CombinedWithRewrites)):
             raise InputError(
                 "WriteReferences takes what CombineManifests gives: ... | CombineManifests() | WriteReferences()"

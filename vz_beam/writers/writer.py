@@ -188,7 +188,18 @@ def write_store(
     inputs: Iterable[Identity] = (),
 ) -> StoreSummary:
     """Write a whole store in one loop; shards that are not given hold no references."""
-    target = WriteTarget(os.fspath(url), mode)
+    return write_to(writer, WriteTarget(os.fspath(url), mode), layout, shards, storage_options, inputs)
+
+
+def write_to(
+    writer: Writer,
+    target: WriteTarget,
+    layout: Layout,
+    shards: Mapping[ShardKey, Fragment],
+    storage_options: Mapping[str, Any] | None = None,
+    inputs: Iterable[Identity] = (),
+) -> StoreSummary:
+    """The same for a target."""
     writer.begin(target, layout, storage_options)
     receipts = [
         writer.write_shard(target, layout, key, shards.get(key, Fragment.empty()), storage_options)
