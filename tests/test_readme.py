@@ -7,16 +7,22 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import apache_beam as beam
 import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing import test_stream
+from apache_beam.transforms.window import TimestampedValue
 
 import vz_beam
 from vz_beam import build
 from vz_beam.cli.demo_archive import write_archive
 from vz_beam.parsers.formats_table import formats_table
+from vz_beam.patterns.index import Index, Position
 from vz_beam.writers.writer import find_writer
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
@@ -62,8 +68,30 @@ def test_the_call_builds_the_store(folder: Path, capsys: pytest.CaptureFixture[s
 def test_the_call_lets_a_store_grow(folder: Path) -> None:
     files = sorted(map(str, Path("data").glob("*.nc")))
     build(files[:5], "by_call.parquet", concat_dim="time", progress=False)
-    exec(code_with('mode="append"'), {"vz_beam": vz_beam})
+    exec(code_with('dim="time", mode="append"'), {"vz_beam": vz_beam})
     assert_same("by_call.parquet")
+
+
+def test_the_stream_grows_a_store(folder: Path) -> None:
+    source = "beam.io.ReadFromPubSub(subscription=...)\n    | beam.Map(index_and_url)"
+    code = code_with("done.summaries, done.failures")
+    assert source in code
+    index = Index((Position("time", "concat", 0),))
+    files = sorted(map(str, Path("data").glob("*.nc")))[:4]
+    stream: Any = vars(test_stream)["TestStream"]()
+    for number, file in enumerate(files):
+        stream = stream.add_elements([TimestampedValue((index, file), 40 * number)])
+    options = PipelineOptions(streaming=True)
+    names = {name: getattr(vz_beam, name) for name in ("OpenWithVirtualizarr", "CombineManifests", "WriteReferences")}
+    with beam.Pipeline(options=options) as pipeline:
+        names |= {"beam": beam, "pipeline": pipeline, "stream": stream.advance_watermark_to_infinity()}
+        exec(code.replace(source, "stream"), names)
+    expected = []
+    for path in files:
+        with h5py.File(path) as file:
+            expected.append(file["precipitation"][()])
+    with xr.open_dataset("hourly.icechunk", engine="vz_beam") as dataset:
+        assert np.array_equal(dataset["precipitation"].values, np.concatenate(expected))
 
 
 def test_the_dataset_is_sliced_and_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -207,7 +207,7 @@ def test_a_late_file_goes_into_its_hole(tmp_path: Path) -> None:
         done = opened | CombineManifests(holes="missing") | WriteReferences(store, mode="append")
         _ = done.summaries | "Collect summaries" >> beam.Map(collect)
         _ = done.failures | "Collect failures" >> beam.Map(collect)
-    assert [failure.url for failure in failures()] == [files[1]]
+    assert [failure.url for failure in failures()] == [f"file://{files[1]}"]
     assert [summary.files for summary in summaries()] == [2, 1, 1]
     assert "places without an input that were filled" in str(summaries()[-1])
     check(store, files)

@@ -136,7 +136,7 @@ class GrowingStore:
             hole = holes.find(one.index, one.url)
             if one.failure is not None:
                 if one.url not in failed:
-                    done.failures.append(one.failure)
+                    done.failures.append(replace(one.failure, url=one.url))
                     new += [one] * (hole is None and not late)
                 failed.add(one.url)
                 continue
