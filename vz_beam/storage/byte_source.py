@@ -15,6 +15,7 @@ from vz_beam.storage.object_stores import object_store
 from vz_beam.storage.registry import Registry, Stores, as_registry, resolve
 from vz_beam.storage.sibling_urls import is_absolute, sibling_url
 from vz_beam.storage.surroundings import Surroundings
+from vz_beam.storage.traffic import counting, current_traffic
 from vz_beam.storage.url_secrets import without_secrets
 from vz_beam.storage.urls import OBJECT_SCHEMES, canonical_url, local_path_of, scheme_of
 
@@ -107,6 +108,7 @@ def open_source(
     canonical = canonical_url(url)
     source = _opened(canonical, storage_options, registry)
     path = source.local_path if registry is None else None
+    traffic = current_traffic()
 
     def open_beside(name: str) -> ByteSource:
         try:
@@ -123,7 +125,8 @@ def open_source(
             path_there = local_path_of(place)
             if path_there is None or os.path.exists(path_there):  # what is not there may be looked for elsewhere
                 surroundings.check(place)
-        return open_source(other, storage_options, registry, surroundings)
+        with counting(traffic):  # threads of a pool do not know who counts
+            return open_source(other, storage_options, registry, surroundings)
 
     source.open_beside = open_beside
     source.open_url = open_url

@@ -15,6 +15,7 @@ from vz_beam.storage.source_errors import filesystem_error
 from vz_beam.storage.source_handle import SourceHandle
 from vz_beam.storage.source_ranges import checked_data, checked_end, checked_range, checked_ranges
 from vz_beam.storage.storage_options import filesystem_options
+from vz_beam.storage.traffic import current_traffic
 from vz_beam.storage.urls import scheme_of, source_url
 
 _ETAGS = ("ETag", "etag", "e_tag", "md5Hash", "content_md5")
@@ -30,7 +31,7 @@ class FsspecSource(SourceHandle):
         url: as it goes into stores.
     """
 
-    __slots__ = ("_filesystem", "_first", "_lock", "_path", "_size")
+    __slots__ = ("_filesystem", "_first", "_lock", "_path", "_size", "_traffic")
 
     def __init__(self, filesystem: Any, path: str, url: str) -> None:
         self.open_beside = None
@@ -40,6 +41,7 @@ class FsspecSource(SourceHandle):
         self._path = path
         self._size: int | None = None
         self._first: Identity | None = None
+        self._traffic = current_traffic()
         # Only filesystems made of coroutines promise to be safe from many threads.
         is_async = getattr(filesystem, "async_impl", False)
         self._lock: AbstractContextManager[Any] = nullcontext() if is_async else threading.RLock()
@@ -71,6 +73,7 @@ class FsspecSource(SourceHandle):
                 data = bytes(self._filesystem.cat_file(self._path, start=start, end=stop))
         except Exception as error:
             raise filesystem_error(error, self.url) from None
+        self._traffic.note(len(data))
         return checked_data(self.url, start, stop, data)
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
@@ -91,6 +94,7 @@ class FsspecSource(SourceHandle):
         for (start, stop), data in zip(plan.fetches, found, strict=True):
             if isinstance(data, Exception):
                 raise filesystem_error(data, self.url)
+            self._traffic.note(len(data))
             fetched.append(checked_data(self.url, start, stop, bytes(data)))
         return plan.assemble(fetched)
 
@@ -102,6 +106,7 @@ class FsspecSource(SourceHandle):
                 info = self._filesystem.info(self._path)
         except Exception as error:
             raise filesystem_error(error, self.url) from None
+        self._traffic.note()
         if info.get("type") == "directory":
             raise filesystem_error(IsADirectoryError(), self.url)
         if info.get("size") is None:  # servers that send a file in pieces do not say

@@ -15,6 +15,7 @@ from vz_beam.storage.range_plan import GAP_BYTES, plan_ranges
 from vz_beam.storage.source_errors import is_asked_again, object_error
 from vz_beam.storage.source_handle import SourceHandle
 from vz_beam.storage.source_ranges import checked_end, checked_range, checked_ranges, truncated
+from vz_beam.storage.traffic import current_traffic
 
 MAX_BYTES = 8 * 1024 * 1024
 """Longer fetches are cut, so that they come over several connections."""
@@ -49,7 +50,7 @@ class ObjectSource(SourceHandle):
         url: as it goes into stores.
     """
 
-    __slots__ = ("_head", "_key", "_lock", "_store")
+    __slots__ = ("_head", "_key", "_lock", "_store", "_traffic")
 
     def __init__(self, store: RangedStore, key: str, url: str) -> None:
         self._store: RangedStore | None = store
@@ -59,6 +60,7 @@ class ObjectSource(SourceHandle):
         self.url = url
         self._head: Identity | None = None
         self._lock = threading.Lock()
+        self._traffic = current_traffic()
 
     @property
     def local_path(self) -> None:
@@ -81,6 +83,7 @@ class ObjectSource(SourceHandle):
                 pass  # an empty object has no such range; else the requests below fail, and their errors tell more
             else:
                 self._head = self._identity_of(result.meta)
+                self._traffic.note(len(data))
                 return data
         return super().read_head(nbytes)
 
@@ -97,11 +100,13 @@ class ObjectSource(SourceHandle):
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 data = self._answer(store, start, stop)
+                self._traffic.note(len(data))
                 break
             except VzBeamError:
                 raise
             except Exception as error:
                 if attempt < ATTEMPTS and is_asked_again(error):
+                    self._traffic.note_repeated()
                     time.sleep(WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
                     continue
                 if isinstance(error, OverflowError) or any(words in str(error) for words in _PAST_END):
@@ -154,6 +159,7 @@ class ObjectSource(SourceHandle):
             if found is None:
                 raise object_error(error, self.url) from None
             head = found
+        self._traffic.note()
         self._head = self._identity_of(head)
         return self._head
 

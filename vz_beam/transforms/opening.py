@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import xarray as xr
-from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection
 
 from vz_beam.combine.schema import FailedInput, nodes_of
@@ -31,16 +30,20 @@ from vz_beam.storage.held_options import HeldOptions
 from vz_beam.storage.identity import IDENTITY_KEY
 from vz_beam.storage.source_pool import SourcePool
 from vz_beam.storage.surroundings import surroundings_of
+from vz_beam.storage.traffic import Traffic, counting
 from vz_beam.storage.url_secrets import shown
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.combining import CombineManifests
+from vz_beam.transforms.counters import count, timed
 from vz_beam.transforms.failure_limits import MaxFailures, check_max_failures
 from vz_beam.transforms.progress_log import ProgressLog
 from vz_beam.transforms.streaming import is_stream
 
 FIRST_WAIT_SECONDS = 0.5
 """Before the second attempt; doubled for each further one, with jitter so that workers do not come back together."""
+_TRAFFIC = {"requests": "requests", "repeated": "requests_repeated", "nbytes": "bytes_read"}
+"""Names of counters."""
 FAILED = "failed"
 SKIPPED = "skipped"
 
@@ -206,25 +209,34 @@ class _OpenFile(beam.DoFn):
         self._timeout_seconds = timeout_seconds
         self._max_metadata_bytes = max_metadata_bytes
         self._allow_external = allow_external
-        self._opened = Metrics.counter("vz_beam", "files_opened")
-        self._failed = Metrics.counter("vz_beam", "files_failed")
 
     def process(self, element: tuple[Index, str]) -> Iterator[Any]:
         index, url = element
+        traffic = Traffic()
+        with timed("open"), counting(traffic):
+            outputs = list(self._attempted(index, url))
+        for name in ("requests", "repeated", "nbytes"):
+            count(_TRAFFIC[name], getattr(traffic, name))
+        yield from outputs
+
+    def _attempted(self, index: Index, url: str) -> Iterator[Any]:
         for attempt in range(1, self._attempts + 1):
             try:
                 with deadline(self._timeout_seconds, shown(str(url))):
                     dataset, skipped = self._open(index, url)
             except TransientSourceError as error:
                 if attempt < self._attempts:
+                    count("files_repeated")
                     time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
                     continue
                 yield self._failure(index, url, error, attempt)
             except Exception as error:  # returned as an output, or raised: never dropped
                 yield self._failure(index, url, error, attempt)
             else:
-                self._opened.inc()
-                self._progress.note_opened(count_references(dataset))
+                references = count_references(dataset)
+                count("files_opened")
+                count("references_opened", references)
+                self._progress.note_opened(references)
                 yield index, dataset
                 yield from (beam.pvalue.TaggedOutput(SKIPPED, one) for one in skipped)
             return
@@ -282,7 +294,8 @@ class _OpenFile(beam.DoFn):
     def _failure(self, index: Index, url: str, error: Exception, attempts: int) -> Any:
         if self._errors == "raise":
             raise error
-        self._failed.inc()
+        count("files_failed")
+        count(f"files_failed_{type(error).__name__}")
         self._progress.note_failed()
         self._failures_here += 1
         if self._max_failures is not None and self._failures_here > self._max_failures:

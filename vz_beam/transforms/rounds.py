@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from vz_beam.combine.skipped import SkippedVariable
@@ -25,7 +26,15 @@ def joined_summary(rounds: Sequence[StoreSummary]) -> StoreSummary:
         rewritten_chunks=sum(one.rewritten_chunks for one in rounds),
         rewritten_nbytes=sum(one.rewritten_nbytes for one in rounds),
         copied_nbytes=sum(one.copied_nbytes for one in rounds),
+        counts=_added(one.counts for one in rounds),
     )
+
+
+def _added(rounds: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for counts in rounds:
+        total.update(counts)
+    return dict(total)
 
 
 def _joined_skipped(rounds: Iterable[tuple[SkippedVariable, ...]]) -> tuple[SkippedVariable, ...]:

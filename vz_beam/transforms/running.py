@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from vz_beam.patterns.index import Index
 from vz_beam.storage.glob_pattern import pattern_from_glob
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms.combining import CombineManifests
+from vz_beam.transforms.counters import counts_of
 from vz_beam.transforms.opening import OpenWithVirtualizarr
 from vz_beam.transforms.progress_bar import ProgressBar
 from vz_beam.transforms.progress_log import ProgressLog
@@ -147,7 +149,8 @@ def run_pipeline(
         _ = wired(inputs, log) | "Hand back" >> beam.Map(_save, str(result))
         try:
             with ProgressBar(log, len(pairs)) if progress else nullcontext():
-                pipeline.run().wait_until_finish()
+                outcome = pipeline.run()
+                outcome.wait_until_finish()
         except Exception as error:
             raise original_error(error) from error
         if not result.exists():
@@ -156,7 +159,8 @@ def run_pipeline(
                 "of your own"
             )
         with result.open("rb") as file:
-            return pickle.load(file)
+            found = pickle.load(file)
+    return replace(found, counts=counts_of(outcome)) if isinstance(found, StoreSummary) else found
 
 
 class NewInputs(NamedTuple):

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam import coders
-from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
@@ -21,6 +20,7 @@ from vz_beam.datasets.publishing import Arrived, GrowingStore
 from vz_beam.errors import InputError
 from vz_beam.storage.held_options import HeldOptions
 from vz_beam.storage.source_pool import SourcePool
+from vz_beam.transforms.counters import count, timed
 from vz_beam.writers.store_summary import StoreSummary
 from vz_beam.writers.writer import Writer, WriteTarget
 
@@ -154,8 +154,6 @@ class _PublishWindows(beam.DoFn):
         self._target = target
         self._options = options
         self._source_options = source_options
-        self._late = Metrics.counter("vz_beam", "inputs_late")
-        self._windows = Metrics.counter("vz_beam", "windows_published")
 
     def process(
         self,
@@ -168,7 +166,7 @@ class _PublishWindows(beam.DoFn):
         """Keeps what is in time; what is late goes into a hole of the store, or is a failure."""
         arrival = element[1]
         if (known := done.read()) is not None and arrival.end <= known:
-            self._late.inc()
+            count("inputs_late")
             yield from self._published([arrival], late=True)
             return
         waiting.add(arrival)
@@ -193,7 +191,7 @@ class _PublishWindows(beam.DoFn):
         next_end.clear()
         for micros in sorted(windows):
             if micros <= now.micros:
-                self._windows.inc()
+                count("windows_published")
                 yield from self._published(windows[micros], late=False)
                 done.write(micros)
                 continue
@@ -209,6 +207,7 @@ class _PublishWindows(beam.DoFn):
         sources, choices = self._source_options, arrivals[0].choices
         with SourcePool(sources.storage_options, sources.registry) as open_location:
             place = (self._writer, self._target, choices, self._options.storage_options, open_location)
-            found = GrowingStore(*place).publish(inputs, skipped, late=late)
+            with timed("publish"):
+                found = GrowingStore(*place).publish(inputs, skipped, late=late)
         yield from found.summaries
         yield from (beam.pvalue.TaggedOutput(FAILED, failure) for failure in found.failures)

@@ -24,6 +24,7 @@ from vz_beam.storage.source_pool import SourcePool
 from vz_beam.storage.target_root import folder_of, options_of
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms.combining import Combined, CombinedWithRewrites
+from vz_beam.transforms.counters import count, timed
 from vz_beam.transforms.failure_limits import MaxFailures, check_max_failures, is_too_many
 from vz_beam.transforms.runners import check_runner
 from vz_beam.transforms.streaming import CombinedStream, Published, published
@@ -179,8 +180,13 @@ def _write_shard(
     options: HeldOptions,
 ) -> ShardReceipt:
     key, fragments = shard
-    merged = merge_fragments(fragments, key.path)
-    return writer.write_shard(target, layout, key, merged, options.storage_options)
+    with timed("write_shard"):
+        merged = merge_fragments(fragments, key.path)
+        receipt = writer.write_shard(target, layout, key, merged, options.storage_options)
+    count("shards_written")
+    count("references_written", receipt.rows)
+    count("bytes_written", receipt.nbytes)
+    return receipt
 
 
 def _commit(
@@ -203,7 +209,8 @@ def _commit(
         )
     excluded = {failure.url for failure in layout.excluded.values()}
     used = (one for one in inputs if one.url not in excluded)
-    summary = writer.commit(target, layout, receipts, options.storage_options, used)
+    with timed("commit"):
+        summary = writer.commit(target, layout, receipts, options.storage_options, used)
     if rewritten or target.mode == "overwrite":
         remove_others(target, rewritten, options.storage_options)
     failures = [*failures, *layout.excluded.values()]

@@ -61,6 +61,8 @@ class StoreSummary:
         rewritten_chunks: number of chunks that were written anew, beside the store.
         rewritten_nbytes: their size as they are now, bytes.
         copied_nbytes: what was read for them, bytes.
+        counts: what the pipelines counted, by the names of Beam's metrics: ``requests`` and ``bytes_read`` for opening,
+            ``files_failed_FormatError``, ``open_milliseconds`` of all workers, and so on.
     """
 
     url: str
@@ -80,6 +82,7 @@ class StoreSummary:
     rewritten_chunks: int = 0
     rewritten_nbytes: int = 0
     copied_nbytes: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{name}: {length:,}" for name, length in self.dimensions.items())
@@ -99,6 +102,11 @@ class StoreSummary:
             )
         if self.files:
             lines.append(f"  inputs      {self.files:,} read, {len(self.failures):,} failed")
+        if requests := self.counts.get("requests", 0):
+            repeated, nbytes = self.counts.get("requests_repeated", 0), self.counts.get("bytes_read", 0)
+            lines.append(
+                f"  requests    {requests:,}, {repeated:,} repeated, {readable_size(nbytes)} read to open files"
+            )
         for title, texts in (
             ("failed", self.failures),
             ("skipped", tuple(map(str, self.skipped))),
