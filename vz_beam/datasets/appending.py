@@ -14,7 +14,7 @@ from vz_beam.datasets.virtual_variables import group_dataset
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.identity import Identity
-from vz_beam.storage.urls import canonical_url
+from vz_beam.storage.urls import url_in_stores
 from vz_beam.writers.store_summary import StoreSummary
 from vz_beam.writers.writer import Writer, WriteTarget
 
@@ -93,7 +93,7 @@ def known_inputs(
     """Those of ``urls`` that the store at ``target`` has; each of them is asked what it is: one request."""
     table = writer.input_table(target, storage_options)
     stored = {one.url: one for one in table.inputs}
-    found = {url: stored[name] for url in urls if (name := canonical_url(url)) in stored}
+    found = {url: stored[name] for url in urls if (name := url_in_stores(url)) in stored}
 
     def has_changed(url: str) -> bool:
         source = open_file_or_folder(url, source_options, registry)

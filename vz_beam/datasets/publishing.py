@@ -31,7 +31,7 @@ from vz_beam.patterns.index import Index
 from vz_beam.patterns.natural_order import natural_key
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.identity import IDENTITY_KEY, Identity
-from vz_beam.storage.urls import canonical_url
+from vz_beam.storage.urls import url_in_stores
 from vz_beam.writers.left_out import record_failures, record_skipped
 from vz_beam.writers.store_summary import StoreSummary
 from vz_beam.writers.writer import Writer, WriteTarget, write_to
@@ -68,7 +68,7 @@ class Arrived:
     @property
     def url(self) -> str:
         """Canonical, of the file."""
-        return self.identity.url if self.failure is None else canonical_url(self.failure.url)
+        return self.identity.url if self.failure is None else url_in_stores(self.failure.url)
 
     def at(self, numbers: tuple[int, ...], sizes: tuple[int, ...]) -> Arrived:
         """The same at other places of dimensions of these sizes."""
@@ -149,7 +149,7 @@ class GrowingStore:
                 )
             else:
                 new.append(one)
-        by_url = {canonical_url(each.url): each for each in skipped}
+        by_url = {url_in_stores(each.url): each for each in skipped}
         _in_halves(fills, lambda some: self._fill(some, done), lambda pair, error: done.refuse(pair[0], error))
         if all(len(one.index.positions) == 1 for one in new):
             _in_halves(new, lambda some: self._append(some, by_url, done), done.refuse)

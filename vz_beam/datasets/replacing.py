@@ -44,7 +44,7 @@ from vz_beam.patterns.index import Index, Position
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.folder_source import open_file_or_folder
 from vz_beam.storage.identity import IDENTITY_KEY
-from vz_beam.storage.urls import canonical_url
+from vz_beam.storage.urls import url_in_stores
 from vz_beam.writers.store_summary import StoreSummary
 from vz_beam.writers.writer import Writer, WriteTarget, write_store
 
@@ -88,7 +88,7 @@ def replace_inputs(
     inputs = {one.url: one for one in table.inputs}
     found = []
     for url, dataset in changed.items():
-        name = canonical_url(url)
+        name = url_in_stores(url)
         holey = _as_one(_holey(dict(nodes_of(dataset)), stored, choices))
         nodes, size = _as_stored(writer, replace(target, mode="append"), holey, loaded, storage_options, open_location)
         if url in holes:

@@ -31,6 +31,15 @@ _LOCK = threading.Lock()
 _USED_IN: list[int] = []
 _POOLS: dict[tuple[int, str], ThreadPoolExecutor] = {}
 
+_CLIENT_WORDS = frozenset(
+    {
+        "allow_http", "allow_invalid_certificates", "connect_timeout", "default_headers", "http1_only", "http2_only",
+        "pool_idle_timeout", "pool_max_idle_per_host", "proxy_url", "proxy_ca_certificate", "proxy_excludes",
+        "timeout", "user_agent",
+    }
+)  # fmt: skip
+"""Words that obstore takes in ``client_options``; elsewhere it ends the process's work with a panic (0.12)."""
+
 
 def object_store(url: str, storage_options: Mapping[str, Any] | None = None) -> tuple[ObjectStore, str]:
     """The store of obstore for a canonical URL, and the key in it.
@@ -91,10 +100,14 @@ def request_pool(use: str = "requests", threads: int = _THREADS) -> ThreadPoolEx
 
 
 def _new_store(scheme: str, root: str, options: dict[str, Any]) -> ObjectStore:
+    client = {word: options[word] for word in _CLIENT_WORDS & options.keys()} | (options.get("client_options") or {})
     settings: dict[str, Any] = {"retry_config": _RETRIES, **options}
+    settings = {word: value for word, value in settings.items() if word not in _CLIENT_WORDS}
     endpoint = str(options.get("endpoint") or options.get("endpoint_url") or options.get("base_url") or root)
     if endpoint.startswith("http://"):  # whoever writes it wants it, and obstore's own error does not say what lacks
-        settings["client_options"] = {"allow_http": True, **(options.get("client_options") or {})}
+        client.setdefault("allow_http", True)
+    if client:
+        settings["client_options"] = client
     try:
         if scheme in ("http", "https"):
             return HTTPStore.from_url(root, **settings)
@@ -110,6 +123,13 @@ def _new_store(scheme: str, root: str, options: dict[str, Any]) -> ObjectStore:
                 "abfs://container@account.dfs.core.windows.net/key"
             ) from None
         raise object_error(error, root) from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # how obstore fails where it did not mean to, of no Exception
+            raise
+        raise InputError(
+            f"{shown(root)}: obstore cannot take these options together: {sorted(options)}. Way out: leave out those "
+            "that its documentation does not name"
+        ) from None
 
 
 def _frozen(value: Any) -> Any:

@@ -13,7 +13,7 @@ import re
 from urllib.parse import quote
 
 from vz_beam.errors import InputError
-from vz_beam.storage.url_secrets import has_password, shown
+from vz_beam.storage.url_secrets import has_password, shown, without_secrets
 
 OBJECT_SCHEMES = frozenset({"s3", "gs", "az", "azure", "abfs", "abfss", "http", "https", "memory"})
 """The schemes that obstore serves here; ``file`` is read by the operating system, all others by fsspec."""
@@ -129,7 +129,7 @@ def without_end_slash(url: str) -> str:
 
 
 def source_url(url: str) -> str:
-    """The canonical URL without the layers that only keep copies: what a reference has to point at.
+    """The canonical URL without secrets and the layers that only keep copies: what a reference has to point at.
 
     >>> source_url("simplecache::s3://bucket/key"), source_url("zip://a.nc::s3://bucket/x.zip")
     ('s3://bucket/key', 'zip://a.nc::s3://bucket/x.zip')
@@ -137,7 +137,16 @@ def source_url(url: str) -> str:
     layers = url.split("::") if is_chained(url) else [url]
     while len(layers) > 1 and layers[0].split("://")[0] in CACHE_LAYERS:
         del layers[0]
-    return "::".join(layers)
+    return "::".join(map(without_secrets, layers))
+
+
+def url_in_stores(url: str | os.PathLike[str]) -> str:
+    """The URL by which a store knows the file that is read from ``url``.
+
+    >>> url_in_stores("/data/a.nc"), url_in_stores("simplecache::https://host/a.nc?token=1")
+    ('file:///data/a.nc', 'https://host/a.nc')
+    """
+    return source_url(canonical_url(url))
 
 
 def _local_url(path: str) -> str:

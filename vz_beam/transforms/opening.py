@@ -31,7 +31,7 @@ from vz_beam.storage.identity import IDENTITY_KEY
 from vz_beam.storage.source_pool import SourcePool
 from vz_beam.storage.surroundings import surroundings_of
 from vz_beam.storage.traffic import Traffic, counting
-from vz_beam.storage.url_secrets import shown
+from vz_beam.storage.url_secrets import shown, without_secrets
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.combining import CombineManifests
@@ -287,8 +287,8 @@ class _OpenFile(beam.DoFn):
         )
         if groups := [path for path, node in nodes_of(tree) if node.variables]:
             raise InputError(
-                f"{url}: there is no variable in group {self._group or '/'!r}, and there are some in {groups[:5]}. "
-                "Way out: name one of these groups (group=...), or take all as a tree (tree=True)"
+                f"{shown(str(url))}: there is no variable in group {self._group or '/'!r}, and there are some in "
+                f"{groups[:5]}. Way out: name one of these groups (group=...), or take all as a tree (tree=True)"
             )
 
     def _failure(self, index: Index, url: str, error: Exception, attempts: int) -> Any:
@@ -301,9 +301,9 @@ class _OpenFile(beam.DoFn):
         if self._max_failures is not None and self._failures_here > self._max_failures:
             raise TooManyFailuresError(
                 f"{self._failures_here:,} files failed, and max_failures is {self._max_failures:,}; the last one is "
-                f"{url}: {type(error).__name__}: {error}"
+                f"{shown(str(url))}: {type(error).__name__}: {error}"
             )
-        failure = FailedInput(index, str(url), type(error).__name__, str(error), attempts)
+        failure = FailedInput(index, without_secrets(str(url)), type(error).__name__, str(error), attempts)
         return beam.pvalue.TaggedOutput(FAILED, failure)
 
 

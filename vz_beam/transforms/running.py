@@ -26,7 +26,7 @@ from vz_beam.patterns.file_sequence import pattern_from_file_sequence
 from vz_beam.patterns.foreign import as_pattern_items
 from vz_beam.patterns.index import Index
 from vz_beam.storage.glob_pattern import pattern_from_glob
-from vz_beam.storage.urls import canonical_url
+from vz_beam.storage.urls import url_in_stores
 from vz_beam.transforms.combining import CombineManifests
 from vz_beam.transforms.counters import counts_of
 from vz_beam.transforms.opening import OpenWithVirtualizarr
@@ -205,7 +205,7 @@ def without_known(
     holes = {
         url: hole
         for index, url in pairs
-        if url not in known.same | others and (hole := known.holes.find(index, canonical_url(url))) is not None
+        if url not in known.same | others and (hole := known.holes.find(index, url_in_stores(url))) is not None
     }
     fills = Replacements([pair for pair in pairs if pair[1] in holes], holes)
     have = known.same | others | holes.keys()

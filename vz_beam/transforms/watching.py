@@ -16,7 +16,8 @@ from vz_beam.errors import InputError, PatternError, StoreError, StoreNotFoundEr
 from vz_beam.patterns.index import Index, Position
 from vz_beam.patterns.natural_order import natural_key
 from vz_beam.storage.listing import list_files
-from vz_beam.storage.urls import canonical_url
+from vz_beam.storage.url_secrets import without_secrets
+from vz_beam.storage.urls import canonical_url, url_in_stores
 from vz_beam.transforms.rounds import joined_summary
 from vz_beam.transforms.running import choices_by_transform, run_once
 from vz_beam.transforms.writing import WriteReferences
@@ -104,7 +105,7 @@ class Watch:
     def rounds(self) -> Iterator[Round]:
         """The rounds that what is new in the source makes; none where nothing is."""
         began = time.monotonic()
-        new = [url for url in self._look() if canonical_url(url) not in self._known]
+        new = [url for url in self._look() if url_in_stores(url) not in self._known]
         new = sorted(dict.fromkeys(new), key=natural_key)
         new = [url for url in new if self._tries.get(url, 0) < self._attempts]
         for start in range(0, len(new), self._most):
@@ -150,13 +151,13 @@ class Watch:
         writing = {**self._writing, **how, "goes_on": self._is_there}
         summary = run_once(pairs, self._target, self._opening, self._combining, writing, self._running)
         self._is_there = True
-        self._known |= {canonical_url(url) for url in urls}
+        self._known |= {url_in_stores(url) for url in urls}
         return summary
 
     def _failed(self, url: str, error: VzBeamError, *, is_try: bool) -> FailedInput:
         self._tries[url] = self._tries.get(url, 0) + is_try
         index = Index((Position(self._dim, "concat", len(self._known)),))
-        return FailedInput(index, url, type(error).__name__, str(error), self._tries[url])
+        return FailedInput(index, without_secrets(url), type(error).__name__, str(error), self._tries[url])
 
 
 def run_watch(

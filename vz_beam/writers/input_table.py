@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from vz_beam.combine.hole import Hole
 from vz_beam.errors import FormatError, StoreExistsError
 from vz_beam.storage.identity import Identity
-from vz_beam.storage.urls import canonical_url
+from vz_beam.storage.urls import url_in_stores
 
 INPUTS_KEY = "vz_beam/inputs.parquet"
 """Where a store that is a folder keeps them."""
@@ -44,7 +44,7 @@ class InputTable(NamedTuple):
     def of(cls, inputs: Iterable[Identity], holes: Iterable[Hole]) -> InputTable:
         """Each input once, by URL; those of one URL that differ are both there."""
         once = sorted(set(inputs), key=lambda one: (one.url, one.size, one.etag or "", one.modified or ""))
-        named = (hole._replace(url=canonical_url(hole.url)) if hole.url else hole for hole in holes)
+        named = (hole._replace(url=url_in_stores(hole.url)) if hole.url else hole for hole in holes)
         return cls(tuple(once), tuple(sorted(named, key=lambda hole: (hole.ranges, hole.url, str(hole.keys)))))
 
 

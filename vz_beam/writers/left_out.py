@@ -10,6 +10,7 @@ from typing import Any
 from vz_beam.combine.schema import FailedInput
 from vz_beam.combine.skipped import SkippedInput, distinct_inputs, skipped_variables
 from vz_beam.storage.byte_sink import open_sink
+from vz_beam.storage.url_secrets import without_secrets
 from vz_beam.writers.store_summary import StoreSummary
 
 FAILURES = "failures.jsonl"
@@ -39,7 +40,7 @@ def record_failures(
         }
         for failure in ordered
     )
-    _replace_lines(summary.url, FAILURES, records, storage_options, goes_on, frozenset(tried))
+    _replace_lines(summary.url, FAILURES, records, storage_options, goes_on, frozenset(map(without_secrets, tried)))
     return replace(summary, failures=tuple(map(str, ordered)))
 
 
