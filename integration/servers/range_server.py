@@ -19,7 +19,7 @@ _LIFETIME_SECONDS = 600
 """It stops by itself, whatever became of the test that started it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One request: its method, path and range, as half-open bytes, and when it began and ended, seconds."""
 
@@ -130,8 +130,9 @@ class Handler(BaseHTTPRequestHandler):
                 return
             status = 206
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        request = Request(self.command, name, start, stop, began, time.monotonic())
         if name not in served.stalled:  # noted before the answer, behind which a test may look at once
-            served.requests.append(Request(self.command, name, start, stop, began, time.monotonic()))
+            served.requests.append(request)
         self.head(status, stop - start, headers)
         if with_body:
             with path.open("rb") as file:
@@ -143,6 +144,7 @@ class Handler(BaseHTTPRequestHandler):
                 served.ending.wait()
                 return
             self.wfile.write(body)
+        request.ended = time.monotonic()
 
     def asked(self, size: int) -> tuple[int, int]:
         """The bytes, half open, that the request wants of a file of ``size`` bytes."""

@@ -260,7 +260,7 @@ def served(tmp_path: Path) -> Iterator[RangeServer]:
         raw.create_dataset("v", data=np.arange(400, dtype="i4"), chunks=(2,))
         for number in range(3):
             raw.create_dataset(f"d{number}", data=np.arange(400.0) + number, chunks=(40,)).make_scale()
-    with RangeServer({"many.h5": tmp_path / "many.h5"}, 0.01) as server:
+    with RangeServer({"many.h5": tmp_path / "many.h5"}, 0.1) as server:
         yield server
 
 
