@@ -114,6 +114,7 @@ def test_no_credential_is_in_what_fails(tmp_path: Path, server: RangeServer, cap
         "broken": (["s3://bucket/f900.nc"], {}),
         "workers": (["s3://bucket/f000.nc"], {"workers": 2}),
         "signed": ([f"{server.url}/gone.nc?{SIGNATURE}"], {"source_storage_options": None}),
+        "password": ([f"ftp://me:{CANARY}@host/a.nc"], {"source_storage_options": None, "errors": "collect"}),
     }
     with caplog.at_level(logging.DEBUG):
         for label, (urls, more) in calls.items():

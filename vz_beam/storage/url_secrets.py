@@ -41,11 +41,16 @@ def has_password(url: str) -> bool:
 
 
 def without_secrets(url: str) -> str:
-    """The URL as it may go into a store: an HTTP query loses tokens and signatures, and keeps what names the file.
+    """The URL as it may go into a store: without user and password, an HTTP query without tokens and signatures.
+
+    What names the file is kept.
 
     >>> without_secrets("https://host/get?file=a.nc&X-Amz-Signature=1&X-Amz-Date=2&token=3")
     'https://host/get?file=a.nc'
+    >>> without_secrets("ftp://me:pw@host/a.nc")
+    'ftp://host/a.nc'
     """
+    url = _USERINFO.sub(r"\g<scheme>", url)
     if not url.startswith(("http://", "https://")) or "?" not in url:
         return url
     base, _, query = url.partition("?")
