@@ -13,14 +13,13 @@ On this machine they are the lines of a file, {"time": SECONDS, "url": URL}, tha
 from __future__ import annotations
 
 import json
-import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
@@ -28,25 +27,17 @@ from vz_beam import CombineManifests, OpenWithVirtualizarr, WriteReferences
 from vz_beam.patterns import Index, Position
 
 
-class NoticesOptions(PipelineOptions):
-    """What this pipeline asks for, beside the options of its runner."""
-
-    @classmethod
-    def _add_argparse_args(cls, parser: ArgumentParser) -> None:
-        parser.add_argument("--notices", help="file with a notice a line, played as they came")
-        parser.add_argument("--subscription", help="of Pub/Sub, instead")
-        parser.add_argument("--store", help="path or URL, ending in .parquet, .json, .icechunk or .zarr")
-        parser.add_argument("--concat_dim", default="time", help="dimension along which the files follow each other")
-        parser.add_argument("--window_seconds", type=float, default=60.0, help="files of a window are one commit")
-
-
 def run(arguments: Sequence[str] | None = None) -> None:
     """Publishes each window once its end has passed, in order, for ever or until the file of notices ends."""
-    options = PipelineOptions(sys.argv[1:] if arguments is None else arguments)
-    given = options.view_as(NoticesOptions)
-    if not given.store or bool(given.notices) == bool(given.subscription):
-        raise SystemExit("--store and one of --notices and --subscription are needed; --help says more")
-    options.view_as(StandardOptions).streaming = True
+    parser = ArgumentParser(description=__doc__, epilog="Other options are those of the runner.")
+    notices = parser.add_mutually_exclusive_group(required=True)
+    notices.add_argument("--notices", help="file with a notice a line, played as they came")
+    notices.add_argument("--subscription", help="of Pub/Sub, instead")
+    parser.add_argument("--store", required=True, help="path or URL, ending in .parquet, .json, .icechunk or .zarr")
+    parser.add_argument("--concat_dim", default="time", help="dimension along which the files follow each other")
+    parser.add_argument("--window_seconds", type=float, default=60.0, help="files of a window are one commit")
+    given, others = parser.parse_known_args(arguments)
+    options = PipelineOptions(others, streaming=True)
     index = Index((Position(given.concat_dim, "concat", 0),))  # inputs of a window are ordered by their names
     with beam.Pipeline(options=options) as pipeline:
         urls = pipeline | ("Notices" >> _source(given))
@@ -63,7 +54,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         _ = done.failures | "Print failures" >> beam.Map(lambda failure: print("not in the store:", failure))
 
 
-def _source(given: NoticesOptions) -> Any:
+def _source(given: Namespace) -> Any:
     if given.subscription:
         messages = beam.io.ReadFromPubSub(subscription=given.subscription, timestamp_attribute="eventTime")
         return messages | beam.Map(_url_of_message)

@@ -43,6 +43,10 @@ def test_notices_are_published_window_by_window_and_late_ones_named(
         assert ours.sizes["time"] == 8
 
 
-def test_the_stream_says_what_it_needs() -> None:
-    with pytest.raises(SystemExit, match="--store and one of --notices and --subscription"):
-        notices_stream.run(["--store", "a.parquet"])
+@pytest.mark.parametrize(
+    "options", [["--store", "a.parquet"], ["--notices", "a"], ["--store", "a", "--notices", "b", "--subscription", "c"]]
+)
+def test_the_stream_says_what_it_needs(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        notices_stream.run(options)
+    assert "--notices" in capsys.readouterr().err
