@@ -32,6 +32,7 @@ from vz_beam.patterns.natural_order import natural_key
 from vz_beam.storage.byte_source import ByteSource
 from vz_beam.storage.identity import IDENTITY_KEY, Identity
 from vz_beam.storage.urls import url_in_stores
+from vz_beam.writers.input_table import InputTable
 from vz_beam.writers.left_out import record_failures, record_skipped
 from vz_beam.writers.store_summary import StoreSummary
 from vz_beam.writers.writer import Writer, WriteTarget, write_to
@@ -79,10 +80,11 @@ class Arrived:
 
 @dataclass(slots=True)
 class Published:
-    """What became of arrivals: the store after each commit, and those that are in no store."""
+    """What became of arrivals: the store after each commit, what is in no store, and whether there is a store."""
 
     summaries: list[StoreSummary] = field(default_factory=list)
     failures: list[FailedInput] = field(default_factory=list)
+    is_there: bool = False
 
     def refuse(self, one: Arrived, error: VzBeamError) -> None:
         """Notes that an input goes into no store; what failed before is noted already."""
@@ -124,7 +126,9 @@ class GrowingStore:
             TransientSourceError: the same.
         """
         done = Published()
-        known, holes = self._contents()
+        table = self._table()
+        done.is_there = table is not None
+        known, holes = {one.url: one for one in table.inputs} if table else {}, Holes(table.holes if table else ())
         new: list[Arrived] = []
         fills: list[tuple[Arrived, Hole]] = []
         failed: set[str] = set()
@@ -151,20 +155,17 @@ class GrowingStore:
                 new.append(one)
         by_url = {url_in_stores(each.url): each for each in skipped}
         _in_halves(fills, lambda some: self._fill(some, done), lambda pair, error: done.refuse(pair[0], error))
-        if all(len(one.index.positions) == 1 for one in new):
-            _in_halves(new, lambda some: self._append(some, by_url, done), done.refuse)
-        else:
-            _whole(new, lambda some: self._append(some, by_url, done), done.refuse)
+        is_row = all(len(one.index.positions) == 1 for one in new)  # halves of a grid would be no grid
+        _in_halves(new, lambda some: self._append(some, by_url, done), done.refuse, splits=is_row)
         self._record(done, by_url.values(), failed | known.keys())
         return done
 
-    def _contents(self) -> tuple[dict[str, Identity], Holes]:
-        """The inputs of the store by URL, and its places without one."""
+    def _table(self) -> InputTable | None:
+        """What the store says of its inputs; ``None`` where there is no store."""
         try:
-            table = self.writer.input_table(self.target, self.storage_options)
+            return self.writer.input_table(self.target, self.storage_options)
         except StoreNotFoundError:
-            return {}, Holes(())
-        return {one.url: one for one in table.inputs}, Holes(table.holes)
+            return None
 
     def _append(self, some: Sequence[Arrived], skipped: Mapping[str, SkippedInput], done: Published) -> None:
         some = renumbered(some)
@@ -186,11 +187,12 @@ class GrowingStore:
         inputs = [one.identity for one in some if one.failure is None and one.url not in excluded]
         target = replace(self.target, run=WriteTarget(self.target.url).run)  # each commit is a run
         options: Any = {"storage_options": self.storage_options, "inputs": inputs}
-        if self._is_there():
+        if done.is_there:
             summary = append_store(self.writer, target, layout, shards, self.open_location, **options)
         else:
             target = replace(target, mode="create", append_dim=None)
             summary = write_to(self.writer, target, layout, shards, **options)
+        done.is_there = True
         notes = tuple(dict.fromkeys((*layout.notes, *summary.notes)))
         done.summaries.append(replace(summary, files=len(inputs), notes=notes))
         done.failures += layout.excluded.values()
@@ -201,16 +203,9 @@ class GrowingStore:
         how = (self.choices, self.storage_options, self.open_location)
         done.summaries.append(replace_inputs(self.writer, self.target, datasets, *how, holes=holes))
 
-    def _is_there(self) -> bool:
-        try:
-            self.writer.input_table(self.target, self.storage_options)
-        except StoreNotFoundError:
-            return False
-        return True
-
     def _record(self, done: Published, skipped: Iterable[SkippedInput], tried: Iterable[str]) -> None:
         """Lists what is in no store beside the store, once there is one; what was tried again is not listed twice."""
-        if not self._is_there():
+        if not done.is_there:
             return
         summary = done.summaries.pop() if done.summaries else None
         noted = summary or StoreSummary(self.target.url, self.writer.name, 0)
@@ -246,8 +241,13 @@ def _in_halves(
     some: Sequence[Member],
     act: Callable[[Sequence[Member]], None],
     refuse: Callable[[Member, VzBeamError], None],
+    *,
+    splits: bool = True,
 ) -> None:
-    """Acts on all together; where that fails on each half, so that one that does not fit holds up no other."""
+    """Acts on all together; where that fails on each half, so that one that does not fit holds up no other.
+
+    Without ``splits`` all are refused then.
+    """
     if not some:
         return
     try:
@@ -255,24 +255,10 @@ def _in_halves(
     except _NOT_OF_ONE:
         raise
     except VzBeamError as error:
-        if len(some) == 1:
-            refuse(some[0], error)
+        if len(some) == 1 or not splits:
+            for one in some:
+                refuse(one, error)
             return
         half = len(some) // 2
         _in_halves(some[:half], act, refuse)
         _in_halves(some[half:], act, refuse)
-
-
-def _whole(
-    some: Sequence[Member],
-    act: Callable[[Sequence[Member]], None],
-    refuse: Callable[[Member, VzBeamError], None],
-) -> None:
-    """Acts on all together; halves of a grid would be no grid."""
-    try:
-        act(some)
-    except _NOT_OF_ONE:
-        raise
-    except VzBeamError as error:
-        for one in some:
-            refuse(one, error)

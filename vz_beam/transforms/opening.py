@@ -152,12 +152,12 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         """The datasets, or an :class:`Opened`."""
         indexed = inputs | "Index" >> beam.MapTuple(_indexed).with_output_types(tuple[Index, str])
         kind: Any = xr.DataTree if self._opener.tree else xr.Dataset
-        if is_stream(inputs) and self._max_concurrency is not None:
-            raise InputError(
-                f"max_concurrency={self._max_concurrency}: its lanes wait for windows to end, and lose what comes "
-                "late. Way out: as many workers as files may be opened at once"
-            )
         if is_stream(inputs):
+            if self._max_concurrency is not None:
+                raise InputError(
+                    f"max_concurrency={self._max_concurrency}: its lanes wait for windows to end, and lose what comes "
+                    "late. Way out: as many workers as files may be opened at once"
+                )
             spread = indexed  # reshuffling would lose what comes late
         elif self._max_concurrency is None:
             spread = indexed | "Spread" >> beam.Reshuffle()
