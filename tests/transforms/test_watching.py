@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -25,7 +25,6 @@ from vz_beam.errors import InputError, StoreError
 from vz_beam.transforms.watching import Round, source_of
 from vz_beam.writers.writer import WriteTarget, find_writer
 
-_COMMAND = "import sys; from vz_beam.cli import main; sys.exit(main(sys.argv[1:]))"
 SUFFIXES = ("parquet", "json", "icechunk")
 
 
@@ -39,6 +38,10 @@ def inbox(tmp_path: Path) -> Path:
     folder = tmp_path / "inbox"
     folder.mkdir()
     return folder
+
+
+def _run_command(words: list[str]) -> None:
+    sys.exit(main(words))
 
 
 def arrive(series: list[str], inbox: Path, *numbers: int) -> None:
@@ -198,21 +201,33 @@ def test_a_watch_that_is_killed_at_any_moment_goes_on(
 ) -> None:
     store = tmp_path / f"store.{suffix}"
     arrive(series, inbox, *range(6))
-    command = [sys.executable, "-c", _COMMAND, "watch", str(inbox), str(store), "--concat-dim", "time"]
-    command += ["--every", "0.1", "--idle-seconds", "0", "--inputs-per-round", "1"]
+    words = ["watch", str(inbox), str(store), "--concat-dim", "time"]
+    words += ["--every", "0.1", "--idle-seconds", "0", "--inputs-per-round", "1"]
+    processes = multiprocessing.get_context("forkserver")  # which loads this module once, so that few kills come early
+    processes.set_forkserver_preload([__name__])
+    whole = processes.Process(
+        target=_run_command, args=([*words[:2], f"{store}.{suffix}", *words[3:], "--rounds", "1"],)
+    )
+    began = time.monotonic()
+    whole.start()
+    whole.join()
+    assert whole.exitcode == 0
+    one_round = time.monotonic() - began
     kills = 0
-    for number in range(60):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        try:
-            process.communicate(timeout=0.7 + 0.13 * number)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            kills += 1
-            continue
-        break
-    assert process.returncode == 0
+    for number in range(100):
+        process = processes.Process(target=_run_command, args=(words,))
+        process.start()
+        process.join(timeout=1.7 * one_round * (0.618 * number % 1))  # spread evenly, however many are needed
+        if process.exitcode is not None:
+            break
+        process.kill()
+        process.join()
+        kills += 1
+    assert process.exitcode == 0
     assert kills >= 2
+    command = "import sys; from vz_beam.cli import main; sys.exit(main(sys.argv[1:]))"
+    last = subprocess.run([sys.executable, "-c", command, *words], capture_output=True, text=True)
+    assert (last.returncode, last.stdout) == (0, ""), last.stderr
     assert_store_equals(store, read_series(series))
     files = [str(inbox / Path(path).name) for path in series]
     once = tmp_path / f"once.{suffix}"

@@ -5,7 +5,6 @@ Source: https://fsspec.github.io/kerchunk/spec.html, version 1, and "Parquet ref
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -14,13 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from vz_beam.cli.described_arrays import DescribedArray, Description, codec_text
 from vz_beam.cli.described_file import dtype_text
 from vz_beam.combine.sizes import readable_size
 from vz_beam.errors import FormatError, InputError
 from vz_beam.storage.byte_sink import ByteSink, open_sink
+from vz_beam.storage.parquet_tables import table_of
 from vz_beam.storage.urls import canonical_url, scheme_of
 
 PARQUET_SUFFIXES = (".parquet", ".parq")
@@ -130,7 +129,7 @@ def _read_parquet(store: ByteSink, files: dict[str, None]) -> tuple[dict[str, An
 
 
 def _count_records(data: bytes, files: dict[str, None]) -> _Chunks:
-    records = pq.read_table(io.BytesIO(data))
+    records = table_of(data)
     paths = records["path"]
     references = len(paths) - paths.null_count
     files |= dict.fromkeys(pc.unique(paths).drop_null().to_pylist())

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from vz_beam.combine.hole import Hole
 from vz_beam.errors import FormatError, StoreExistsError
 from vz_beam.storage.identity import Identity
+from vz_beam.storage.parquet_tables import table_of
 from vz_beam.storage.urls import url_in_stores
 
 INPUTS_KEY = "vz_beam/inputs.parquet"
@@ -67,7 +68,7 @@ def read_inputs_file(data: bytes, url: str) -> InputTable:
         FormatError: a damaged file.
     """
     try:
-        table = pq.read_table(pa.BufferReader(data), columns=_SCHEMA.names)
+        table = table_of(data, _SCHEMA.names)
         holes = tuple(map(Hole.from_json, json.loads((table.schema.metadata or {}).get(_HOLES, b"[]"))))
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise FormatError(

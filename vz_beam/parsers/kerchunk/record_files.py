@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vz_beam.errors import FormatError, IncompleteStoreError
 from vz_beam.manifests.chunk_manifest import INLINED, MISSING
+from vz_beam.storage.parquet_tables import table_of
 
 _NEEDED = ("path", "offset", "size")
 _RAW = "raw"
@@ -85,8 +86,7 @@ def _table(data: bytes, url: str) -> Any:
         names = pq.read_schema(pa.BufferReader(data)).names
         if absent := [name for name in _NEEDED if name not in names]:
             raise FormatError(f"record file {url} has no column {absent[0]!r}; its columns are {names}")
-        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["path"])
-        table = file.read([name for name in (*_NEEDED, _RAW) if name in names], use_pandas_metadata=False)
+        table = table_of(data, [name for name in (*_NEEDED, _RAW) if name in names], dictionaries=["path"])
         table.validate(full=True)  # places in dictionaries and text are not checked before
         return table
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
