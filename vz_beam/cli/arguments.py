@@ -200,7 +200,9 @@ def _add_watch(commands: Any) -> None:
     parser = _add_command(commands, "watch", "put new files to the end of a store as they come", WATCH_EPILOG)
     parser.usage = "vz-beam watch SOURCE STORE --concat-dim DIM [options] [-- BEAM OPTIONS]"
     parser.add_argument(
-        "source", metavar="SOURCE", help="a glob, folder or prefix; @FILE with a URL a line; - for stdin"
+        "source",
+        metavar="SOURCE",
+        help="a glob, folder or prefix; @FILE with a URL a line; kafka://HOST:PORT/TOPIC; - for stdin",
     )
     parser.add_argument("store", metavar="STORE", help="path or URL of the store, made where it is not there")
     parser.add_argument("--concat-dim", metavar="DIM", required=True, help="along which the files follow each other")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +137,7 @@ def plan_build(
 
 
 def watch(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Callable[[], Sequence[str]],
     target: str | os.PathLike[str],
     *,
     concat_dim: str,
@@ -160,7 +160,8 @@ def watch(
 
     Args:
         source: a glob, folder or prefix on any protocol; ``"@FILE"`` for a text file of URLs, one a line, that grows;
-            ``"-"`` for standard input.
+            ``"-"`` for standard input; ``"kafka://HOST:PORT/TOPIC"`` for messages that name files; or a function that
+            gives the URLs that are there now.
         target: as of :func:`build`.
         concat_dim: the dimension along which inputs follow each other.
         every: seconds from one look at the source to the next.
@@ -188,7 +189,11 @@ def watch(
             "workers": workers, "worker_command": worker_command, "runner": runner, "options": options,
             "progress": False,
         }  # fmt: skip
-        look = source_of(source, choices.get("source_storage_options", choices.get("storage_options")))
+        look = (
+            source
+            if callable(source)
+            else source_of(source, choices.get("source_storage_options", choices.get("storage_options")))
+        )
         watching = Watch(look, target, concat_dim, inputs_per_round, attempts, choices, running)
         yield from run_watch(watching, every=every, most_rounds=rounds, idle_seconds=idle_seconds)
 

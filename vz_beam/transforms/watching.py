@@ -15,6 +15,7 @@ from vz_beam.datasets.verification import Verifier
 from vz_beam.errors import InputError, PatternError, StoreError, StoreNotFoundError, TransientSourceError, VzBeamError
 from vz_beam.patterns.index import Index, Position
 from vz_beam.patterns.natural_order import natural_key
+from vz_beam.storage.kafka_notices import SCHEME, KafkaNotices
 from vz_beam.storage.listing import list_files
 from vz_beam.storage.url_secrets import without_secrets
 from vz_beam.storage.urls import canonical_url, url_in_stores
@@ -186,7 +187,7 @@ def run_watch(
 def source_of(
     source: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None, lines: TextIO | None = None
 ) -> Callable[[], Sequence[str]]:
-    """What looks at a source: a glob, folder or prefix on any protocol, ``@FILE`` with a URL a line, or ``-``.
+    """What looks at a source: a glob, folder or prefix on any protocol, ``@FILE``, ``kafka://...``, or ``-``.
 
     Args:
         source: that is looked at.
@@ -204,6 +205,9 @@ def source_of(
         if not os.path.exists(name):
             raise InputError(f"the list of URLs {name!r} is not there")
         return lambda: _urls(_read(name))
+
+    if text.startswith(f"{SCHEME}://"):
+        return KafkaNotices(text)
 
     def listed() -> Sequence[str]:
         try:
