@@ -285,12 +285,6 @@ def test_patterns_of_pangeo_forge_recipes_are_taken_as_they_are(files: list[str]
     assert_store_equals(store, read_series(files))
 
 
-def test_a_concurrency_limit_changes_no_byte(files: list[str], tmp_path: Path) -> None:
-    for name, limit in (("a", None), ("b", 2)):
-        vz_beam.build(files, tmp_path / f"{name}.parquet", concat_dim="time", max_concurrency=limit, progress=False)
-    assert contents(tmp_path / "a.parquet") == contents(tmp_path / "b.parquet")
-
-
 def test_preprocess_sees_each_dataset(files: list[str], tmp_path: Path) -> None:
     store = tmp_path / "store.parquet"
     vz_beam.build(files, store, concat_dim="time", preprocess=lambda ds: ds.drop_vars("p"), workers=2, progress=False)

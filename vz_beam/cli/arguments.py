@@ -177,7 +177,10 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--gaps", choices=("raise", "warn", "keep"), help="steps that a regular coordinate leaves out")
     parser.add_argument("--chunks-per-shard", type=_count, metavar="N", help="references in one object of the store")
-    parser.add_argument("--max-concurrency", type=_count, metavar="N", help="files that are opened at once, at most")
+    parser.add_argument(
+        "--max-concurrency", type=_count, metavar="N", help="files of one server that are opened at once"
+    )
+    parser.add_argument("--requests-per-second", type=float, metavar="N", help="that one server is sent, at most")
     parser.add_argument("--timeout-seconds", type=float, metavar="S", help="how long a file may take to be opened")
     parser.add_argument(
         "--max-metadata-bytes", type=_count, metavar="N", help="how much of a file may be read to find its chunks"

@@ -32,6 +32,7 @@ CHOICES = (
         "unsupported",
         "attempts",
         "max_concurrency",
+        "requests_per_second",
         "timeout_seconds",
         "max_metadata_bytes",
         "allow_external",

@@ -68,6 +68,7 @@ class FsspecSource(SourceHandle):
             return b""
         # What lies past the end is an error in one filesystem and empty in another.
         checked_end(self.url, [(start, stop)], self.size())
+        self._traffic.ask()
         try:
             with self._lock:
                 data = bytes(self._filesystem.cat_file(self._path, start=start, end=stop))
@@ -85,6 +86,7 @@ class FsspecSource(SourceHandle):
         plan = plan_ranges(wanted, gap_bytes=GAP_BYTES, max_bytes=MAX_BYTES)
         starts = [start for start, _ in plan.fetches]
         stops = [stop for _, stop in plan.fetches]
+        self._traffic.ask(len(starts))
         try:
             with self._lock:
                 found = self._filesystem.cat_ranges([self._path] * len(starts), starts, stops, on_error="raise")
@@ -100,6 +102,7 @@ class FsspecSource(SourceHandle):
 
     def identity(self) -> Identity:
         """What the file is now, as far as its filesystem says."""
+        self._traffic.ask()
         try:
             with self._lock:
                 self._filesystem.invalidate_cache()
@@ -127,6 +130,7 @@ class FsspecSource(SourceHandle):
         """Nothing to do: fsspec keeps its filesystems, and no file stays open."""
 
     def _counted(self) -> int:
+        self._traffic.ask()
         try:
             with self._lock:
                 return len(self._filesystem.cat_file(self._path))

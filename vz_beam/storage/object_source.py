@@ -76,6 +76,7 @@ class ObjectSource(SourceHandle):
         store = self._open_store()
         get: Callable[..., Any] | None = getattr(store, "get", None)
         if get is not None and self._head is None:
+            self._traffic.ask()
             try:
                 result = get(self._key, options={"range": (0, nbytes)})
                 data = bytes(result.bytes())
@@ -98,6 +99,7 @@ class ObjectSource(SourceHandle):
         if stop - start > MAX_BYTES:
             checked_end(self.url, [(start, stop)], self.size())
         for attempt in range(1, ATTEMPTS + 1):
+            self._traffic.ask()
             try:
                 data = self._answer(store, start, stop)
                 self._traffic.note(len(data))
@@ -152,6 +154,7 @@ class ObjectSource(SourceHandle):
     def identity(self) -> Identity:
         """What the object is now."""
         store = self._open_store()
+        self._traffic.ask()
         try:
             head = store.head(self._key)
         except Exception as error:
@@ -187,6 +190,7 @@ class ObjectSource(SourceHandle):
         get: Callable[..., Any] | None = getattr(store, "get", None)
         if get is None or not self.url.startswith(_HTTP):
             return None
+        self._traffic.ask()
         try:
             return get(self._key, options={"range": (0, 1)}).meta
         except Exception:

@@ -106,6 +106,15 @@ def local_path_of(url: str) -> str | None:
     return url.removeprefix("file://") if url.startswith("file:///") else None
 
 
+def server_of(url: str) -> str:
+    """Who is asked for a file: host and port, a bucket, or this machine; of a chain, whoever has its last layer.
+
+    >>> server_of("HTTPS://host:81/a.nc"), server_of("zip://a.nc::s3://bucket/x.zip"), server_of("/data/a.nc")
+    ('https://host:81', 's3://bucket', 'file://')
+    """
+    return root_and_key(canonical_url(url.split("::")[-1] if is_chained(url) else url))[0]
+
+
 def root_and_key(url: str) -> tuple[str, str]:
     """A canonical URL's bucket or host, and the key below it.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -35,8 +34,9 @@ from vz_beam.storage.url_secrets import shown, without_secrets
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.combining import CombineManifests
-from vz_beam.transforms.counters import count, timed
+from vz_beam.transforms.counters import count, opened_together, timed
 from vz_beam.transforms.failure_limits import MaxFailures, check_max_failures
+from vz_beam.transforms.lanes import InLanes, Kindness, Paces
 from vz_beam.transforms.progress_log import ProgressLog
 from vz_beam.transforms.streaming import is_stream
 
@@ -90,7 +90,10 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         max_failures: with ``"collect"``, how many files may fail until a worker ends the run; a share, from 0 to 1, is
             looked at by ``WriteReferences`` alone.
         attempts: how often a file is tried where the failure may pass.
-        max_concurrency: how many files are opened at once at most, over all workers.
+        max_concurrency: how many files of one server (host, or bucket) are opened at once at most, over all workers.
+        requests_per_second: how many requests one server is sent at most, over all workers. Each of the
+            ``max_concurrency`` lanes gets an equal share, so this should be no more than workers open at once; on this
+            machine, where that is known, the share is of as many as there are. Waiting counts as opening does.
         timeout_seconds: how long one file may take to be opened, ``preprocess`` included, in each attempt.
         max_metadata_bytes: how much of one file may be read to find its chunks; values that are loaded do not count.
         allow_external: whether files elsewhere that a file names are read, as :func:`open_virtual_dataset` says.
@@ -112,6 +115,7 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         max_failures: MaxFailures = None,
         attempts: int = 3,
         max_concurrency: int | None = None,
+        requests_per_second: float | None = None,
         timeout_seconds: float | None = None,
         max_metadata_bytes: int | None = None,
         unsupported: str | None = None,
@@ -121,15 +125,16 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         super().__init__()
         if errors not in ("raise", "collect"):
             raise InputError(f"errors={errors!r} is neither 'raise' nor 'collect'")
-        if attempts < 1 or (max_concurrency is not None and max_concurrency < 1):
-            raise InputError(f"attempts={attempts} and max_concurrency={max_concurrency} must be at least 1")
+        if attempts < 1:
+            raise InputError(f"attempts={attempts} must be at least 1")
+        self._kindness = Kindness(max_concurrency, requests_per_second)
+        self._kindness.check(is_stream=False)
         check_limits(timeout_seconds, max_metadata_bytes)
         check_unsupported(unsupported)
         check_max_failures(max_failures)
         if max_failures is not None and errors == "raise":
             raise InputError(f"max_failures={max_failures} is for errors='collect'")
         self._is_whole = errors == "raise" and is_refused(parser, unsupported)
-        self._max_concurrency = max_concurrency
         self._opener = _OpenFile(
             parser,
             None if loadable_variables is None else _names(loadable_variables),
@@ -153,22 +158,13 @@ class OpenWithVirtualizarr(beam.PTransform[Any, Any]):
         indexed = inputs | "Index" >> beam.MapTuple(_indexed).with_output_types(tuple[Index, str])
         kind: Any = xr.DataTree if self._opener.tree else xr.Dataset
         if is_stream(inputs):
-            if self._max_concurrency is not None:
-                raise InputError(
-                    f"max_concurrency={self._max_concurrency}: its lanes wait for windows to end, and lose what comes "
-                    "late. Way out: as many workers as files may be opened at once"
-                )
+            self._kindness.check(is_stream=True)
             spread = indexed  # reshuffling would lose what comes late
-        elif self._max_concurrency is None:
+        elif (lanes := self._kindness.lanes(inputs.pipeline)) is None:
             spread = indexed | "Spread" >> beam.Reshuffle()
         else:
-            lanes = self._max_concurrency
-            spread = (
-                indexed
-                | "Lanes" >> beam.Map(lambda pair: (zlib.crc32(pair[1].encode()) % lanes, pair))
-                | "One at a time in each lane" >> beam.GroupByKey()
-                | "Leave lanes" >> beam.FlatMap(lambda lane: lane[1]).with_output_types(tuple[Index, str])
-            )
+            spread = indexed | "Lanes" >> InLanes(lanes)
+        self._opener.paces = Paces(self._kindness.share(inputs.pipeline))
         typed = beam.ParDo(self._opener).with_output_types(tuple[Index, kind])
         opened = spread | "Open" >> typed.with_outputs(FAILED, SKIPPED, main="opened")
         return opened.opened if self._is_whole else Opened(opened.opened, opened[FAILED], opened[SKIPPED])
@@ -209,14 +205,16 @@ class _OpenFile(beam.DoFn):
         self._timeout_seconds = timeout_seconds
         self._max_metadata_bytes = max_metadata_bytes
         self._allow_external = allow_external
+        self.paces = Paces(None)
 
     def process(self, element: tuple[Index, str]) -> Iterator[Any]:
         index, url = element
-        traffic = Traffic()
-        with timed("open"), counting(traffic):
+        traffic = Traffic(self.paces.of(url))
+        with timed("open"), opened_together.counted("files_at_once"), counting(traffic):
             outputs = list(self._attempted(index, url))
         for name in ("requests", "repeated", "nbytes"):
             count(_TRAFFIC[name], getattr(traffic, name))
+        count("requests_held_back_milliseconds", round(traffic.waited * 1000))
         yield from outputs
 
     def _attempted(self, index: Index, url: str) -> Iterator[Any]:
