@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from pipelines import growing_in_rounds, notices_stream
-from tests.transforms.test_streaming import check, file_at
+from tests.hourly_files import check, file_at
 
 
 def test_rounds_publish_what_is_there_and_end_where_nothing_is_new(

@@ -7,10 +7,9 @@ import pytest
 
 import vz_beam
 from integration.servers.range_server import RangeServer
-from tests.transforms.test_streaming import file_at
+from tests.hourly_files import fails_once, file_at
 from vz_beam.storage.byte_source import open_source
 from vz_beam.storage.traffic import Traffic, counting
-from vz_beam.transforms import opening
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -38,17 +37,8 @@ def test_the_summary_counts_what_the_server_was_asked_for(tmp_path: Path, worker
 
 
 def test_files_that_are_tried_again_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "FIRST_WAIT_SECONDS", 0.0)
-    path, tries = file_at(tmp_path, 0), []
-    real = vz_beam.open_virtual_dataset
-
-    def first_fails(*arguments: Any, **options: Any) -> Any:
-        tries.append(1)
-        if len(tries) == 1:
-            raise vz_beam.errors.TransientSourceError("time-out")
-        return real(*arguments, **options)
-
-    monkeypatch.setattr(opening, "open_virtual_dataset", first_fails)
+    path = file_at(tmp_path, 0)
+    fails_once(monkeypatch)
     summary = vz_beam.build([path], tmp_path / "store.parquet", progress=False)
     assert summary.counts["files_repeated"] == 1
     assert "requests" not in summary.counts  # local files are asked of no server

@@ -16,9 +16,10 @@ import xarray as xr
 
 import vz_beam
 from integration.servers.range_server import RangeServer
-from tests.transforms.test_streaming import file_at
+from tests.hourly_files import file_at
 from vz_beam.cli import main
 from vz_beam.errors import VzBeamError
+from vz_beam.transforms.event_log import FILE_VARIABLE
 
 CANARY = "CANARY7hush"
 SIGNATURE = f"X-Amz-Credential={CANARY}&X-Amz-Signature={CANARY}"
@@ -68,7 +69,7 @@ def assert_hushed(texts: dict[str, str | bytes]) -> None:
 @pytest.mark.parametrize("kind", ["keys", "signed"])
 @pytest.mark.parametrize("name", ["store.parquet", "store.json", "store.icechunk", "store.zarr"])
 def test_no_credential_is_in_any_output_of_a_build(
-    tmp_path: Path, server: RangeServer, name: str, kind: str, caplog: Any, capfd: Any
+    tmp_path: Path, server: RangeServer, name: str, kind: str, caplog: Any, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["f000.nc", "f001.nc", "f900.nc", "gone.nc"]
     if kind == "keys":
@@ -77,6 +78,7 @@ def test_no_credential_is_in_any_output_of_a_build(
         urls, options = [f"{server.url}/{file}?{SIGNATURE}" for file in names], {}
     store = tmp_path / "out" / name
     store.parent.mkdir()
+    monkeypatch.setenv(FILE_VARIABLE, str(store.parent / "run.jsonl"))
     words: dict[str, Any] = {"concat_dim": "time", "errors": "collect", "source_storage_options": options or None}
     with caplog.at_level(logging.DEBUG):
         summary = vz_beam.build(urls, store, **words)
@@ -86,6 +88,7 @@ def test_no_credential_is_in_any_output_of_a_build(
     texts |= {"summary": repr(summary) + str(summary), "pickle": pickle.dumps(summary)}
     texts |= dict(told(store.parent))
     assert any(key.endswith("failures.jsonl") for key in texts)
+    assert any(key.endswith("run.jsonl") for key in texts)
     assert_hushed(texts)
     if kind == "keys":
         with xr.open_dataset(store, engine="vz_beam", storage_options=None) as dataset:

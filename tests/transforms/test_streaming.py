@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.testing import test_stream
 from apache_beam.transforms.window import FixedWindows, Sessions, TimestampedValue
 
+from tests.hourly_files import check, file_at
 from vz_beam import CombineManifests, OpenWithVirtualizarr, WriteReferences
 from vz_beam.combine.schema import FailedInput
 from vz_beam.datasets.verification import Verifier
@@ -33,18 +34,6 @@ def collect(what: Any) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_is_collected() -> None:
     COLLECTED.clear()
-
-
-def file_at(folder: Path, number: int, steps: int = 2, **attributes: Any) -> str:
-    """A file of ``steps`` hours from ``steps * number`` on."""
-    time = np.arange(steps) + steps * number
-    values = np.arange(steps * 3.0).reshape(steps, 3) + 100 * number
-    air = ("time", "x"), values, {"units": "K", **attributes}
-    dataset = xr.Dataset({"air": air}, {"time": ("time", time, {"units": "hours since 2000-01-01"})})
-    path = folder / f"f{number:03}.nc"
-    encoding: Any = {"air": {"chunksizes": (1, 3), "zlib": True}}
-    dataset.to_netcdf(path, unlimited_dims=["time"], encoding=encoding)
-    return str(path)
 
 
 def place(number: int, key: Any = None) -> Index:
@@ -78,16 +67,6 @@ def summaries() -> list[StoreSummary]:
 
 def failures() -> list[FailedInput]:
     return [one for one in COLLECTED if isinstance(one, FailedInput)]
-
-
-def check(store: Path, files: Sequence[str]) -> None:
-    """The store has the values of ``files``, in this order."""
-    with xr.open_dataset(store, engine="vz_beam") as ours:
-        parts = [xr.open_dataset(file) for file in files]
-        theirs = xr.concat(parts, "time")
-        xr.testing.assert_equal(ours.load(), theirs.load())
-        for part in parts:
-            part.close()
 
 
 @pytest.mark.parametrize("name", STORES)

@@ -181,6 +181,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "--max-concurrency", type=_count, metavar="N", help="files of one server that are opened at once"
     )
     parser.add_argument("--requests-per-second", type=float, metavar="N", help="that one server is sent, at most")
+    parser.add_argument("--log-file", metavar="FILE", help="append what happens to FILE, a line of JSON each")
     parser.add_argument("--timeout-seconds", type=float, metavar="S", help="how long a file may take to be opened")
     parser.add_argument(
         "--max-metadata-bytes", type=_count, metavar="N", help="how much of a file may be read to find its chunks"

@@ -11,7 +11,7 @@ from importlib import import_module
 from vz_beam.cli.arguments import parse_arguments
 from vz_beam.cli.interrupts import interruptible
 from vz_beam.cli.option_words import in_option_words
-from vz_beam.cli.quiet import quiet
+from vz_beam.cli.quiet import logged_to, quiet
 from vz_beam.errors import InputError, VzBeamError
 
 ALL_WELL = 0
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else WRONG_USAGE
     with interruptible(INTERRUPTED, _say_interrupted) as interrupt:
         try:
-            with quiet(arguments.verbose):
+            with quiet(arguments.verbose), logged_to(getattr(arguments, "log_file", None)):
                 code: int = import_module(_MODULES[arguments.command]).run(arguments)
             sys.stdout.flush()
         except KeyboardInterrupt:

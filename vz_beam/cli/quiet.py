@@ -1,4 +1,4 @@
-"""What other libraries say about themselves, kept from the user's terminal."""
+"""Where logs go: what other libraries say about themselves is kept from the user's terminal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TextIO
+
+from vz_beam.errors import InputError
+from vz_beam.transforms.appended_file import append_to
 
 STANDARD_ERROR = 2
 """The number of the file that worker processes inherit to write to."""
@@ -39,6 +42,32 @@ def quiet(verbose: bool = False) -> Iterator[None]:
             stack.callback(setattr, threading, "excepthook", threading.excepthook)
             threading.excepthook = lambda arguments: None  # of Beam: what matters is raised in the main thread
         yield
+
+
+@contextmanager
+def logged_to(path: str | None) -> Iterator[None]:
+    """Has this process and its workers append what happens to a file; ``None`` is none.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    if path is None:
+        yield
+        return
+    from vz_beam.transforms.event_log import FILE_VARIABLE  # loads more than most commands need
+
+    before = os.environ.get(FILE_VARIABLE)
+    try:
+        append_to(path, b"")
+    except OSError as error:
+        raise InputError(f"the log file {path!r} cannot be written: {error.strerror}") from None
+    os.environ[FILE_VARIABLE] = os.path.abspath(path)
+    try:
+        yield
+    finally:
+        os.environ.pop(FILE_VARIABLE)
+        if before is not None:
+            os.environ[FILE_VARIABLE] = before
 
 
 @contextmanager

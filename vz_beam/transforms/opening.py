@@ -35,6 +35,7 @@ from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms import coders as coders  # registers the coders of keys
 from vz_beam.transforms.combining import CombineManifests
 from vz_beam.transforms.counters import count, opened_together, timed
+from vz_beam.transforms.event_log import DETAIL, NOTICE, log_event, log_failure
 from vz_beam.transforms.failure_limits import MaxFailures, check_max_failures
 from vz_beam.transforms.lanes import InLanes, Kindness, Paces
 from vz_beam.transforms.progress_log import ProgressLog
@@ -211,21 +212,32 @@ class _OpenFile(beam.DoFn):
         index, url = element
         traffic = Traffic(self.paces.of(url))
         with timed("open"), opened_together.counted("files_at_once"), counting(traffic):
-            outputs = list(self._attempted(index, url))
+            outputs = list(self._attempted(index, url, traffic))
         for name in ("requests", "repeated", "nbytes"):
             count(_TRAFFIC[name], getattr(traffic, name))
         count("requests_held_back_milliseconds", round(traffic.waited * 1000))
         yield from outputs
 
-    def _attempted(self, index: Index, url: str) -> Iterator[Any]:
+    def _attempted(self, index: Index, url: str, traffic: Traffic) -> Iterator[Any]:
         for attempt in range(1, self._attempts + 1):
+            began = time.monotonic()
             try:
                 with deadline(self._timeout_seconds, shown(str(url))):
                     dataset, skipped = self._open(index, url)
             except TransientSourceError as error:
                 if attempt < self._attempts:
+                    wait = FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
                     count("files_repeated")
-                    time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
+                    log_event(
+                        NOTICE,
+                        "file_repeated",
+                        url=without_secrets(str(url)),
+                        error=type(error).__name__,
+                        message=str(error),
+                        attempt=attempt,
+                        wait_seconds=round(wait, 3),
+                    )
+                    time.sleep(wait)
                     continue
                 yield self._failure(index, url, error, attempt)
             except Exception as error:  # returned as an output, or raised: never dropped
@@ -235,6 +247,15 @@ class _OpenFile(beam.DoFn):
                 count("files_opened")
                 count("references_opened", references)
                 self._progress.note_opened(references)
+                log_event(
+                    DETAIL,
+                    "file_opened",
+                    url=without_secrets(str(url)),
+                    references=references,
+                    requests=traffic.requests,
+                    bytes_read=traffic.nbytes,
+                    seconds=round(time.monotonic() - began, 3),
+                )
                 yield index, dataset
                 yield from (beam.pvalue.TaggedOutput(SKIPPED, one) for one in skipped)
             return
@@ -290,6 +311,8 @@ class _OpenFile(beam.DoFn):
             )
 
     def _failure(self, index: Index, url: str, error: Exception, attempts: int) -> Any:
+        failure = FailedInput(index, without_secrets(str(url)), type(error).__name__, str(error), attempts)
+        log_failure(failure)
         if self._errors == "raise":
             raise error
         count("files_failed")
@@ -301,7 +324,6 @@ class _OpenFile(beam.DoFn):
                 f"{self._failures_here:,} files failed, and max_failures is {self._max_failures:,}; the last one is "
                 f"{shown(str(url))}: {type(error).__name__}: {error}"
             )
-        failure = FailedInput(index, without_secrets(str(url)), type(error).__name__, str(error), attempts)
         return beam.pvalue.TaggedOutput(FAILED, failure)
 
 

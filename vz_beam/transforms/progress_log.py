@@ -6,6 +6,8 @@ import os
 import struct
 from typing import NamedTuple
 
+from vz_beam.transforms.appended_file import append_to
+
 RECORD = struct.Struct("<qqq")
 """Files opened, references, files failed. One append of 24 bytes is not torn apart by those of other processes."""
 
@@ -44,8 +46,4 @@ class ProgressLog:
     def _append(self, *record: int) -> None:
         if self._path is None:
             return
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, RECORD.pack(*record))
-        finally:
-            os.close(descriptor)
+        append_to(self._path, RECORD.pack(*record))

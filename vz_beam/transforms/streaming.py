@@ -20,7 +20,9 @@ from vz_beam.datasets.publishing import Arrived, GrowingStore
 from vz_beam.errors import InputError
 from vz_beam.storage.held_options import HeldOptions
 from vz_beam.storage.source_pool import SourcePool
+from vz_beam.storage.url_secrets import without_secrets
 from vz_beam.transforms.counters import count, timed
+from vz_beam.transforms.event_log import NOTICE, log_event, log_failure
 from vz_beam.writers.store_summary import StoreSummary
 from vz_beam.writers.writer import Writer, WriteTarget
 
@@ -209,5 +211,17 @@ class _PublishWindows(beam.DoFn):
             place = (self._writer, self._target, choices, self._options.storage_options, open_location)
             with timed("publish"):
                 found = GrowingStore(*place).publish(inputs, skipped, late=late)
+        for summary in found.summaries:
+            references = summary.references
+            log_event(
+                NOTICE,
+                "window_published",
+                store=without_secrets(summary.url),
+                late=late,
+                files=summary.files,
+                references=references,
+            )
+        for failure in found.failures:
+            log_failure(failure)
         yield from found.summaries
         yield from (beam.pvalue.TaggedOutput(FAILED, failure) for failure in found.failures)

@@ -19,6 +19,7 @@ from vz_beam.storage.kafka_notices import SCHEME, KafkaNotices
 from vz_beam.storage.listing import list_files
 from vz_beam.storage.url_secrets import without_secrets
 from vz_beam.storage.urls import canonical_url, url_in_stores
+from vz_beam.transforms.event_log import NOTICE, log_event
 from vz_beam.transforms.rounds import joined_summary
 from vz_beam.transforms.running import choices_by_transform, run_once
 from vz_beam.transforms.writing import WriteReferences
@@ -123,7 +124,18 @@ class Watch:
             about = summary or StoreSummary(self._store, "", 0)
             record_failures(about, last, self._writing.get("storage_options"), goes_on=True)
         texts = tuple(map(str, failures))
-        return Round(self._count, summary, texts, len(self._known), time.monotonic() - began)
+        took = time.monotonic() - began
+        log_event(
+            NOTICE,
+            "round_done",
+            store=without_secrets(self._store),
+            round=self._count,
+            files=summary.files if summary else 0,
+            failed=len(failures),
+            inputs=len(self._known),
+            seconds=round(took, 3),
+        )
+        return Round(self._count, summary, texts, len(self._known), took)
 
     def _tried(self, urls: Sequence[str], failures: list[FailedInput]) -> list[StoreSummary]:
         """One pipeline over inputs; where it fails, one over each half, so that one input holds up no other."""

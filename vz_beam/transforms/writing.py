@@ -22,9 +22,11 @@ from vz_beam.storage.held_options import HeldOptions
 from vz_beam.storage.identity import Identity
 from vz_beam.storage.source_pool import SourcePool
 from vz_beam.storage.target_root import folder_of, options_of
+from vz_beam.storage.url_secrets import without_secrets
 from vz_beam.storage.urls import canonical_url
 from vz_beam.transforms.combining import Combined, CombinedWithRewrites
 from vz_beam.transforms.counters import count, timed
+from vz_beam.transforms.event_log import DETAIL, NOTICE, log_event
 from vz_beam.transforms.failure_limits import MaxFailures, check_max_failures, is_too_many
 from vz_beam.transforms.runners import check_runner
 from vz_beam.transforms.streaming import CombinedStream, Published, published
@@ -186,6 +188,14 @@ def _write_shard(
     count("shards_written")
     count("references_written", receipt.rows)
     count("bytes_written", receipt.nbytes)
+    log_event(
+        DETAIL,
+        "shard_written",
+        store=without_secrets(target.url),
+        array=key.path,
+        references=receipt.rows,
+        bytes_written=receipt.nbytes,
+    )
     return receipt
 
 
@@ -220,6 +230,15 @@ def _commit(
         rewritten_chunks=sum(receipt.chunks for receipt in rewritten),
         rewritten_nbytes=sum(receipt.nbytes for receipt in rewritten),
         copied_nbytes=sum(receipt.read_nbytes for receipt in rewritten),
+    )
+    log_event(
+        NOTICE,
+        "store_committed",
+        store=without_secrets(target.url),
+        mode=target.mode,
+        files=noted.files,
+        references=noted.references,
+        failed=len(failures),
     )
     with_failures = record_failures(noted, failures, options.storage_options, goes_on=target.goes_on)
     return record_skipped(with_failures, skipped, options.storage_options, goes_on=target.goes_on)
