@@ -11,7 +11,7 @@ import pytest
 
 import vz_beam
 from integration.servers.kafka import KafkaServer
-from tests.transforms.test_streaming import check, file_at
+from tests.hourly_files import check, file_at
 from vz_beam.errors import TransientSourceError
 from vz_beam.storage.kafka_notices import KafkaNotices
 

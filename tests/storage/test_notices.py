@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from vz_beam.errors import FormatError, InputError
 from vz_beam.storage.kafka_notices import KafkaNotices
 from vz_beam.storage.notices import urls_of_notice
+from vz_beam.storage.pubsub_notices import PubSubNotices
 
 
 def s3_event(name: str, key: str) -> dict[str, object]:
@@ -59,3 +61,17 @@ def test_other_forms_of_topics_are_refused(source: str) -> None:
     with pytest.raises(InputError, match="is not of the form kafka://HOST:PORT/TOPIC") as raised:
         KafkaNotices(source)
     assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize("source", ["pubsub://project", "pubsub:///subscription", "pubsub://project/a/b"])
+def test_other_forms_of_subscriptions_are_refused(source: str) -> None:
+    with pytest.raises(InputError, match="is not of the form pubsub://PROJECT/SUBSCRIPTION"):
+        PubSubNotices(source)
+
+
+def test_subscriptions_without_credentials_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("PUBSUB_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "absent.json"))
+    with pytest.raises(InputError, match=r"pubsub://project/name cannot be read: File .*absent\.json was not found"):
+        PubSubNotices("pubsub://project/name")

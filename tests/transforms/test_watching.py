@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import vz_beam
 from tests.daily_series import assert_store_equals, read_series, write_series
 from tests.store_contents import contents
 from vz_beam.cli import main
-from vz_beam.errors import InputError, StoreError
+from vz_beam.errors import InputError, StoreError, TransientSourceError
 from vz_beam.transforms.watching import Round, source_of
 from vz_beam.writers.writer import WriteTarget, find_writer
 
@@ -193,6 +193,54 @@ def test_choices_that_cannot_work_are_refused(series: list[str], inbox: Path, tm
     (tmp_path / "own.json").write_text(json.dumps({"version": 1, "refs": document["refs"]}))
     with pytest.raises(InputError, match="does not say what it was made of"):
         list(watching(inbox, tmp_path / "own.json"))
+
+
+class Source:
+    """URLs that are looked at; ``errors`` come first, and ``settled`` are those that need not come again."""
+
+    def __init__(self, urls: list[str], errors: int = 0) -> None:
+        self.urls = urls
+        self.errors = errors
+        self.settled: list[set[str]] = []
+
+    def __call__(self) -> list[str]:
+        self.errors -= 1
+        if self.errors >= 0:
+            raise TransientSourceError("it does not answer")
+        return self.urls
+
+    def settle(self, is_done: Callable[[str], bool]) -> None:
+        self.settled.append({url for url in self.urls if is_done(url)})
+        if len(self.settled) == 2:
+            raise TransientSourceError("another time will do")
+
+
+def test_a_source_that_does_not_answer_is_looked_at_again(series: list[str], tmp_path: Path) -> None:
+    words: dict[str, Any] = {"concat_dim": "time", "every": 0.01, "idle_seconds": 0}
+    with pytest.warns(UserWarning, match="looked at again later: it does not answer"):
+        rounds = list(vz_beam.watch(Source(series[:2], errors=2), tmp_path / "store.parquet", **words))
+    assert [each.inputs for each in rounds] == [2]
+    with (
+        pytest.warns(UserWarning, match="looked at again later: it does not answer"),
+        pytest.raises(TransientSourceError, match="it does not answer"),
+    ):
+        list(vz_beam.watch(Source(series, errors=3), tmp_path / "store.parquet", **words))
+
+
+def test_a_source_is_told_what_need_not_come_again(series: list[str], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.nc"
+    broken.write_bytes(b"no netCDF")
+    source = Source([str(broken)])
+    words: dict[str, Any] = {"concat_dim": "time", "every": 0.01, "idle_seconds": 0, "attempts": 1}
+    (failed,) = vz_beam.watch(source, tmp_path / "store.parquet", **words)
+    assert failed.summary is None
+    assert source.settled == [set(), set()]  # nothing is listed as long as there is no store
+    assert not (tmp_path / "failures.jsonl").exists()
+    source = Source([*series[:3], str(broken)])
+    rounds = list(vz_beam.watch(source, tmp_path / "store.parquet", inputs_per_round=2, **words))
+    assert [each.inputs for each in rounds] == [2, 3]
+    assert source.settled == [set(), set(series[:2]), set(source.urls)]
+    assert "broken.nc" in (tmp_path / "failures.jsonl").read_text()
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -206,7 +206,8 @@ def _add_watch(commands: Any) -> None:
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="a glob, folder or prefix; @FILE with a URL a line; kafka://HOST:PORT/TOPIC; - for stdin",
+        help="a glob, folder or prefix; @FILE with a URL a line; kafka://HOST:PORT/TOPIC; "
+        "pubsub://PROJECT/SUBSCRIPTION; - for stdin",
     )
     parser.add_argument("store", metavar="STORE", help="path or URL of the store, made where it is not there")
     parser.add_argument("--concat-dim", metavar="DIM", required=True, help="along which the files follow each other")

@@ -160,8 +160,10 @@ def watch(
 
     Args:
         source: a glob, folder or prefix on any protocol; ``"@FILE"`` for a text file of URLs, one a line, that grows;
-            ``"-"`` for standard input; ``"kafka://HOST:PORT/TOPIC"`` for messages that name files; or a function that
-            gives the URLs that are there now.
+            ``"-"`` for standard input; ``"kafka://HOST:PORT/TOPIC"`` or ``"pubsub://PROJECT/SUBSCRIPTION"`` for
+            messages that name files; or a function that gives the URLs that are there now. Where it has a method
+            ``settle``, this is called after each round with a function that says of a URL whether it need not come
+            again.
         target: as of :func:`build`.
         concat_dim: the dimension along which inputs follow each other.
         every: seconds from one look at the source to the next.
@@ -195,7 +197,11 @@ def watch(
             else source_of(source, choices.get("source_storage_options", choices.get("storage_options")))
         )
         watching = Watch(look, target, concat_dim, inputs_per_round, attempts, choices, running)
-        yield from run_watch(watching, every=every, most_rounds=rounds, idle_seconds=idle_seconds)
+        try:
+            yield from run_watch(watching, every=every, most_rounds=rounds, idle_seconds=idle_seconds)
+        finally:
+            if not callable(source) and (close := getattr(look, "close", None)) is not None:
+                close()
 
 
 def _workers(count: int, runner: Any) -> AbstractContextManager[str | None]:

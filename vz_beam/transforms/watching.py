@@ -7,7 +7,9 @@ import queue
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TextIO
 
 from vz_beam.combine.schema import FailedInput
@@ -15,11 +17,13 @@ from vz_beam.datasets.verification import Verifier
 from vz_beam.errors import InputError, PatternError, StoreError, StoreNotFoundError, TransientSourceError, VzBeamError
 from vz_beam.patterns.index import Index, Position
 from vz_beam.patterns.natural_order import natural_key
-from vz_beam.storage.kafka_notices import SCHEME, KafkaNotices
+from vz_beam.storage import kafka_notices, pubsub_notices
+from vz_beam.storage.kafka_notices import KafkaNotices
 from vz_beam.storage.listing import list_files
+from vz_beam.storage.pubsub_notices import PubSubNotices
 from vz_beam.storage.url_secrets import without_secrets
 from vz_beam.storage.urls import canonical_url, url_in_stores
-from vz_beam.transforms.event_log import NOTICE, log_event
+from vz_beam.transforms.event_log import NOTICE, TROUBLE, log_event
 from vz_beam.transforms.rounds import joined_summary
 from vz_beam.transforms.running import choices_by_transform, run_once
 from vz_beam.transforms.writing import WriteReferences
@@ -90,6 +94,8 @@ class Watch:
         self._writing = writing
         self._running = running
         self._tries: dict[str, int] = {}
+        self._given_up: list[FailedInput] = []
+        self._blind = 0
         self._count = 0
         self._store = canonical_url(WriteReferences(target, **writing).target.url)
         try:
@@ -107,22 +113,55 @@ class Watch:
     def rounds(self) -> Iterator[Round]:
         """The rounds that what is new in the source makes; none where nothing is."""
         began = time.monotonic()
-        new = [url for url in self._look() if url_in_stores(url) not in self._known]
+        new = [url for url in self._seen() if url_in_stores(url) not in self._known]
         new = sorted(dict.fromkeys(new), key=natural_key)
         new = [url for url in new if self._tries.get(url, 0) < self._attempts]
         for start in range(0, len(new), self._most):
-            yield self._round(new[start : start + self._most], began)
+            done = self._round(new[start : start + self._most], began)
+            self._settle()
+            yield done
             began = time.monotonic()
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the source could not be looked at the last time."""
+        return self._blind > 0
+
+    def _seen(self) -> Sequence[str]:
+        """What is in the source; nothing where it does not answer for once, which is warned of."""
+        try:
+            self._settle()
+            found = self._look()
+        except TransientSourceError as error:
+            self._blind += 1
+            if self._blind >= self._attempts:
+                raise
+            log_event(TROUBLE, "look_failed", error=type(error).__name__, message=str(error), attempt=self._blind)
+            warnings.warn(f"the source is looked at again later: {error}", stacklevel=2)
+            return ()
+        self._blind = 0
+        return found
+
+    def _settle(self) -> None:
+        """Tells a source that wants to know it what need not come again; where it does not answer, later will do."""
+        if (settle := getattr(self._look, "settle", None)) is not None:
+            with suppress(TransientSourceError):
+                settle(self._is_done)
+
+    def _is_done(self, url: str) -> bool:
+        given_up = self._is_there and self._tries.get(url, 0) >= self._attempts  # listed beside the store
+        return given_up or url_in_stores(url) in self._known
 
     def _round(self, urls: Sequence[str], began: float) -> Round:
         self._count += 1
         failures: list[FailedInput] = []
         done = self._tried(urls, failures)
         summary = joined_summary(done) if done else None
-        last = [failure for failure in failures if failure.attempts >= self._attempts]
-        if last and self._is_there:
+        self._given_up += [failure for failure in failures if failure.attempts >= self._attempts]
+        if self._given_up and self._is_there:
             about = summary or StoreSummary(self._store, "", 0)
-            record_failures(about, last, self._writing.get("storage_options"), goes_on=True)
+            record_failures(about, self._given_up, self._writing.get("storage_options"), goes_on=True)
+            self._given_up = []
         texts = tuple(map(str, failures))
         took = time.monotonic() - began
         log_event(
@@ -191,7 +230,7 @@ def run_watch(
             last = time.monotonic()
             if most_rounds is not None and count >= most_rounds:
                 return
-        if idle_seconds is not None and time.monotonic() - last >= idle_seconds:
+        if idle_seconds is not None and time.monotonic() - last >= idle_seconds and not watch.is_blind:
             return
         sleep(max(0.0, every - (time.monotonic() - began)))
 
@@ -218,8 +257,10 @@ def source_of(
             raise InputError(f"the list of URLs {name!r} is not there")
         return lambda: _urls(_read(name))
 
-    if text.startswith(f"{SCHEME}://"):
+    if text.startswith(f"{kafka_notices.SCHEME}://"):
         return KafkaNotices(text)
+    if text.startswith(f"{pubsub_notices.SCHEME}://"):
+        return PubSubNotices(text)
 
     def listed() -> Sequence[str]:
         try:
