@@ -95,7 +95,7 @@ def test_a_file_that_fails_is_acknowledged_when_it_was_given_up_and_listed(
     rounds = watching(url, store, attempts=2, idle_seconds=0.5)
     assert [(one.inputs, len(one.failures)) for one in rounds] == [(1, 1), (1, 1)]
     (record,) = map(json.loads, (tmp_path / "failures.jsonl").read_text().splitlines())
-    assert (record["url"], record["attempts"]) == (f"file://{broken}", 2)
+    assert (record["url"], record["attempts"]) == (str(broken), 2)
     assert left(url, 11) == []
 
 
