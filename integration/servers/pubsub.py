@@ -66,6 +66,9 @@ def _install(folder: str) -> None:
     if go is None:
         raise ProgramMissingError("the fake of Pub/Sub needs Go")
     command = [go, "build", "-o", f"{folder}/pubsub", "."]
-    built = subprocess.run(command, cwd=_PROGRAM, capture_output=True, text=True)
-    if built.returncode != 0:
-        raise RuntimeError(f"the fake of Pub/Sub cannot be built: {built.stderr[-2000:]}")
+    try:
+        subprocess.run(command, cwd=_PROGRAM, capture_output=True, text=True, check=True, timeout=400)
+    except subprocess.CalledProcessError as error:  # an older Go, or no module proxy
+        raise ProgramMissingError(f"the fake of Pub/Sub cannot be built: {error.stderr[-500:]}") from error
+    except subprocess.TimeoutExpired as error:
+        raise ProgramMissingError("the fake of Pub/Sub was not built within 400 s") from error
