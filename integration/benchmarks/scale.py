@@ -1,10 +1,12 @@
 """How time and memory grow with the number of references: planned, placed and written, from inputs without files.
 
     python integration/benchmarks/scale.py FOLDER [--references 1e6 1e7 1e8] [--workers 2] [--plan-inputs 1e6]
-        [--suffix icechunk]
+        [--suffix icechunk] [--rounds 10]
 
 Every size runs in a process of its own, through the pipeline that ``build`` runs, into a store of Kerchunk Parquet in
-FOLDER, of which references are read back and compared. Memory is the peak of the driver and of each worker process.
+FOLDER, of which references are read back and compared. Memory is the peak of the driver, of each worker process, and of
+all processes together, where pages that they share count once. With rounds, each is a pipeline that appends, as with
+``inputs_per_round``, and all of them together must stay below 2 GiB.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +55,7 @@ WORKER_GROWTH = 1.6
 """A worker may hold this many times as much at the largest size as at the smallest: what it holds does not grow."""
 LINEAR = 1.3
 """Seconds a reference at the largest size, by those at the one before, at most."""
+ROUNDS_BYTES = 2 * GIBIBYTE
 PLAN_SECONDS, PLAN_BYTES = 120.0, GIBIBYTE
 
 METADATA = ArrayMetadata(
@@ -74,6 +78,7 @@ class Measured:
     seconds: float
     driver_bytes: int
     worker_bytes: list[int]
+    together_bytes: int
     store_bytes: int
 
 
@@ -92,7 +97,7 @@ def columns_of(number: int, variable: int) -> tuple[Any, Any]:
 
 def virtual_input(index: Index, url: str) -> tuple[Index, xr.Dataset]:
     """An input as opening its file would give it."""
-    number = index.numbers[0]
+    number = int(url[-10:-3])
     ids = np.zeros(CHUNKS, np.int32)
     variables = {}
     for place, name in enumerate(VARIABLES):
@@ -110,7 +115,8 @@ def main() -> int:
     """Exit code 1 where a target is missed, or a reference that was read back is not what was made."""
     arguments = _arguments()
     if arguments.run:
-        print(json.dumps(asdict(_run(arguments.folder, arguments.run, arguments.workers, arguments.suffix))))
+        run = _run(arguments.folder, arguments.run, arguments.workers, arguments.suffix, arguments.rounds)
+        print(json.dumps(asdict(run)))
         return 0
     if arguments.plan:
         return _plan(arguments.plan)
@@ -123,7 +129,10 @@ def main() -> int:
     for references in arguments.references:
         command = [sys.executable, __file__, str(arguments.folder), "--run", str(references)]
         done = subprocess.run(
-            [*command, "--workers", str(arguments.workers), "--suffix", arguments.suffix],
+            [
+                *command,
+                *("--workers", str(arguments.workers), "--suffix", arguments.suffix, "--rounds", str(arguments.rounds)),
+            ],
             check=True,
             stdout=subprocess.PIPE,
             text=True,
@@ -133,12 +142,15 @@ def main() -> int:
         workers = ", ".join(f"{nbytes / GIBIBYTE:.2f}" for nbytes in run.worker_bytes)
         print(
             f"{run.references:>13,} references: {run.seconds:.1f} s, {run.seconds / run.references * 1e6:.2f} us each, "
-            f"driver {run.driver_bytes / GIBIBYTE:.2f}, workers {workers} GiB, store {run.store_bytes / 1e6:,.0f} MB",
+            f"driver {run.driver_bytes / GIBIBYTE:.2f}, workers {workers}, "
+            f"together {run.together_bytes / GIBIBYTE:.2f} GiB, store {run.store_bytes / 1e6:,.0f} MB",
             flush=True,
         )
         limit = SECONDS_AT.get(run.references)
         missed += _check(limit is None or run.seconds < limit, f"more than {limit} s")
         missed += _check(run.driver_bytes < DRIVER_BYTES, "more than 8 GiB in the driver")
+        if arguments.rounds > 1:
+            missed += _check(run.together_bytes < ROUNDS_BYTES, "more than 2 GiB in rounds")
     if len(runs) > 1:
         growth = max(runs[-1].worker_bytes) / max(runs[0].worker_bytes)
         missed += _check(growth < WORKER_GROWTH, f"a worker holds {growth:.2f} times as much as at the smallest size")
@@ -158,30 +170,38 @@ def _check(is_well: bool, text: str) -> int:
     return 0 if is_well else 1
 
 
-def _run(folder: Path, references: int, workers: int, suffix: str) -> Measured:
+def _run(folder: Path, references: int, workers: int, suffix: str, rounds: int) -> Measured:
     count = references // PER_INPUT
     store = folder / f"scale_{references}.{suffix}"
     shutil.rmtree(store, ignore_errors=True)
-    pairs = [(Index((Position("time", "concat", number, count),)), url_of(number)) for number in range(count)]
+    size = -(-count // rounds)
 
-    def wired(inputs: Any, log: Any) -> Any:
+    def wired(inputs: Any, log: Any, **mode: Any) -> Any:
         spread = inputs | beam.Reshuffle()  # type: ignore[no-untyped-call]
         make: Any = beam.MapTuple(virtual_input)  # type: ignore[no-untyped-call]
         made = spread | "Make" >> make.with_output_types(tuple[Index, xr.Dataset])
-        return made | CombineManifests() | WriteReferences(store)
+        return made | CombineManifests() | WriteReferences(store, **mode)
 
     with worker_nursery() as command, _PeakMemory() as memory:
         began = time.perf_counter()
-        summary = run_pipeline(wired, pairs, workers=workers, worker_command=command, progress=False)
+        mode: dict[str, Any] = {}
+        added = 0
+        for start in range(0, count, size):
+            numbers = range(start, min(count, start + size))
+            pairs = [(Index((Position("time", "concat", n - start, len(numbers)),)), url_of(n)) for n in numbers]
+            once = partial(wired, **mode)
+            summary = run_pipeline(once, pairs, workers=workers, worker_command=command, progress=False)
+            added += summary.added
+            mode = {"mode": "append", "append_dim": "time", "goes_on": True}
         seconds = time.perf_counter() - began
-    assert summary.references == references + summary.inlined, summary
+    assert added == references, summary
     if suffix == "parquet":
         _compare(store, count)
     else:
         _compare_parsed(store, count)
     nbytes = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     shutil.rmtree(store)
-    return Measured(references, seconds, memory.own(), memory.of_workers(), nbytes)
+    return Measured(references, seconds, memory.own(), memory.of_workers(), memory.together, nbytes)
 
 
 def _compare(store: Path, inputs: int) -> None:
@@ -251,6 +271,7 @@ class _PeakMemory:
     """The peak resident memory of this process and of each of its descendants, sampled."""
 
     def __init__(self) -> None:
+        self.together = 0
         self._peaks: dict[int, int] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -292,6 +313,16 @@ class _PeakMemory:
                 for line in parents[pid][1].splitlines():
                     if line.startswith("VmHWM:"):
                         self._peaks[pid] = max(self._peaks.get(pid, 0), int(line.split()[1]) * 1024)
+            self.together = max(self.together, sum(map(_own_share, family)))
+
+
+def _own_share(pid: int) -> int:
+    """Resident memory of a process, of shared pages its part, bytes."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def _arguments() -> argparse.Namespace:
@@ -300,6 +331,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--references", type=_number, nargs="+", default=[10**6, 10**7, 10**8])
     parser.add_argument("--suffix", choices=["parquet", "icechunk"], default="parquet", help="of the stores")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1, help="pipelines, each of which appends to the store")
     parser.add_argument("--plan-inputs", type=_number, default=10**6, help="0 leaves this part out")
     parser.add_argument("--run", type=_number, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--plan", type=_number, default=0, help=argparse.SUPPRESS)

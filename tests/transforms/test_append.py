@@ -62,6 +62,8 @@ def test_a_grown_store_is_the_bytes_of_one_that_was_built_at_once(
     build(files[:2], grown, chunks_per_shard=chunks_per_shard)
     summary = append(files[2:4], grown, chunks_per_shard=7, workers=workers)
     assert (summary.files, summary.dimensions["time"]) == (2, 16)
+    assert (summary.added, summary.references + summary.missing + summary.kept) == (17, 36)
+    assert ("17 new; " in str(summary)) == (summary.kept > 0)
     append(files[4:], grown, workers=workers)
     assert contents(grown) == contents(once)
     assert_store_equals(grown, read_series(files))

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 def line_of(each: Round) -> str:
     """One line about a round."""
     added = 0 if each.summary is None else each.summary.files
-    references = "" if each.summary is None else f", {each.summary.references:,} references"
+    references = "" if each.summary is None else f", {each.summary.added:,} references added"
     failures = f", {len(each.failures):,} failed" if each.failures else ""
     return (
         f"round {each.number}: {added:,} files added in {each.seconds:.1f} s, {each.inputs:,} in the store"

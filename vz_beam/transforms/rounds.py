@@ -19,6 +19,7 @@ def joined_summary(rounds: Sequence[StoreSummary]) -> StoreSummary:
     last = rounds[-1]
     return replace(
         last,
+        added=sum(one.added for one in rounds),
         files=sum(one.files for one in rounds),
         failures=tuple(text for one in rounds for text in one.failures),
         skipped=_joined_skipped(one.skipped for one in rounds),

@@ -212,14 +212,13 @@ class _PublishWindows(beam.DoFn):
             with timed("publish"):
                 found = GrowingStore(*place).publish(inputs, skipped, late=late)
         for summary in found.summaries:
-            references = summary.references
             log_event(
                 NOTICE,
                 "window_published",
                 store=without_secrets(summary.url),
                 late=late,
                 files=summary.files,
-                references=references,
+                added=summary.added,
             )
         for failure in found.failures:
             log_failure(failure)

@@ -238,6 +238,7 @@ def _commit(
         mode=target.mode,
         files=noted.files,
         references=noted.references,
+        added=noted.added,
         failed=len(failures),
     )
     with_failures = record_failures(noted, failures, options.storage_options, goes_on=target.goes_on)

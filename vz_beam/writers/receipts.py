@@ -87,6 +87,7 @@ def summarize(
 ) -> StoreSummary:
     """What was published, ``packages`` being what every store of the format needs."""
     values = receipts.values()
+    written = sum(receipt.rows + receipt.missing for receipt in values)
     return StoreSummary(
         url=url,
         format=format,
@@ -96,6 +97,8 @@ def summarize(
         missing=sum(receipt.missing for receipt in values),
         inlined=sum(receipt.inlined for receipt in values),
         virtual_nbytes=sum(receipt.virtual_nbytes for receipt in values),
+        added=sum(receipt.placed for receipt in values),
+        kept=sum(array.metadata.chunk_grid.size for array in layout.arrays.values()) - written,
         stored_nbytes=stored_nbytes,
         files=layout.inputs,
         failures=tuple(layout.failed),

@@ -46,10 +46,12 @@ class StoreSummary:
         format: the writer's name.
         arrays: number of arrays.
         dimensions: length of each dimension of the root group, elements.
-        references: chunks that the store says, inlined ones included.
-        missing: chunks that read as the fill value.
-        inlined: chunks whose bytes are in the store.
+        references: chunks that the written shards say, inlined ones included; where a store was created, all of it.
+        missing: chunks of these shards that read as the fill value.
+        inlined: those of ``references`` whose bytes are in the store.
         virtual_nbytes: what the references point at, bytes.
+        added: references that the inputs gave.
+        kept: chunks of shards that stay as they are, where a store has grown.
         stored_nbytes: size of the store itself, bytes.
         files: number of inputs.
         failures: a text for each input that was left out, as it could not be read; ``failures.jsonl`` beside the store
@@ -73,6 +75,8 @@ class StoreSummary:
     missing: int = 0
     inlined: int = 0
     virtual_nbytes: int = 0
+    added: int = 0
+    kept: int = 0
     stored_nbytes: int = 0
     files: int = 0
     failures: tuple[str, ...] = ()
@@ -93,6 +97,7 @@ class StoreSummary:
             lines += [
                 f"  holds       {self.arrays} array{plural}" + (f" over {sizes}" if sizes else ""),
                 f"  references  {self.references:,} ({self.inlined:,} inlined, {self.missing:,} chunks missing)",
+                *([f"  of these    {self.added:,} new; {self.kept:,} chunks stay as they are"] if self.kept else []),
                 f"  data        {referenced} referenced, {stored} stored",
             ]
         if self.rewritten_chunks:
