@@ -94,7 +94,7 @@ def test_fields_stand_where_cfgrib_puts_them(path: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            theirs = cfgrib.open_datasets(str(path), indexpath="", squeeze=True)
+            theirs = cfgrib.open_datasets(str(path), backend_kwargs={"indexpath": "", "squeeze": True})
     except Exception as error:
         pytest.skip(f"cfgrib cannot read it: {error}")
     if path.name in (_NO_DATE, _BY_COLUMNS):

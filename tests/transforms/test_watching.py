@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -243,36 +244,50 @@ def test_a_source_is_told_what_need_not_come_again(series: list[str], tmp_path: 
     assert "broken.nc" in (tmp_path / "failures.jsonl").read_text()
 
 
+_PROCESSES = multiprocessing.get_context("forkserver")
+"""It loads this module once, so that few kills come before there is anything to kill."""
+_PROCESSES.set_forkserver_preload([__name__])
+
+
+def _started(words: list[str]) -> ForkServerProcess:
+    process = _PROCESSES.Process(target=_run_command, args=(words,))
+    process.start()
+    return process
+
+
+def _killed_until_done(words: list[str], seconds: float) -> int:
+    """Kills the command at moments that are spread over so many seconds, until it ends by itself; how often it did."""
+    for number in range(200):
+        process = _started(words)
+        process.join(timeout=seconds * (0.618 * number % 1) * (1 + number / 50))
+        if process.exitcode is not None:
+            assert process.exitcode == 0
+            return number
+        process.kill()
+        process.join()
+    raise AssertionError("it has not ended after 200 kills")
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_watch_that_is_killed_at_any_moment_goes_on(
     suffix: str, series: list[str], inbox: Path, tmp_path: Path
 ) -> None:
-    store = tmp_path / f"store.{suffix}"
     arrive(series, inbox, *range(6))
-    words = ["watch", str(inbox), str(store), "--concat-dim", "time"]
-    words += ["--every", "0.1", "--idle-seconds", "0", "--inputs-per-round", "1"]
-    processes = multiprocessing.get_context("forkserver")  # which loads this module once, so that few kills come early
-    processes.set_forkserver_preload([__name__])
-    whole = processes.Process(
-        target=_run_command, args=([*words[:2], f"{store}.{suffix}", *words[3:], "--rounds", "1"],)
-    )
-    began = time.monotonic()
-    whole.start()
-    whole.join()
-    assert whole.exitcode == 0
-    one_round = time.monotonic() - began
-    kills = 0
-    for number in range(100):
-        process = processes.Process(target=_run_command, args=(words,))
-        process.start()
-        process.join(timeout=1.7 * one_round * (0.618 * number % 1))  # spread evenly, however many are needed
-        if process.exitcode is not None:
-            break
-        process.kill()
-        process.join()
-        kills += 1
-    assert process.exitcode == 0
-    assert kills >= 2
+    options = ["--concat-dim", "time", "--every", "0.1", "--idle-seconds", "0", "--inputs-per-round", "1"]
+    seconds = 0.0
+    for name in ("loads.parquet", f"round.{suffix}"):  # the first one waits until everything is loaded
+        began = time.monotonic()
+        whole = _started(["watch", str(inbox), str(tmp_path / name), *options, "--rounds", "1"])
+        whole.join()
+        assert whole.exitcode == 0
+        seconds = 1.5 * (time.monotonic() - began)
+    for attempt in range(10):
+        store = tmp_path / f"store{attempt}.{suffix}"
+        words = ["watch", str(inbox), str(store), *options]
+        if _killed_until_done(words, seconds / 2**attempt) >= 3:
+            break  # else it was quicker than the one round
+    else:
+        raise AssertionError("it was never killed three times")
     command = "import sys; from vz_beam.cli import main; sys.exit(main(sys.argv[1:]))"
     last = subprocess.run([sys.executable, "-c", command, *words], capture_output=True, text=True)
     assert (last.returncode, last.stdout) == (0, ""), last.stderr
