@@ -216,11 +216,13 @@ class Source:
             raise TransientSourceError("another time will do")
 
 
-def test_a_source_that_does_not_answer_is_looked_at_again(series: list[str], tmp_path: Path) -> None:
+def test_a_source_that_does_not_answer_is_looked_at_again(series: list[str], tmp_path: Path, caplog: Any) -> None:
     words: dict[str, Any] = {"concat_dim": "time", "every": 0.01, "idle_seconds": 0}
     with pytest.warns(UserWarning, match="looked at again later: it does not answer"):
         rounds = list(vz_beam.watch(Source(series[:2], errors=2), tmp_path / "store.parquet", **words))
     assert [each.inputs for each in rounds] == [2]
+    told = [record.vz_beam for record in caplog.records if record.name == "vz_beam"]
+    assert [one["attempt"] for one in told if one["event"] == "look_failed"] == [1, 2]
     with (
         pytest.warns(UserWarning, match="looked at again later: it does not answer"),
         pytest.raises(TransientSourceError, match="it does not answer"),

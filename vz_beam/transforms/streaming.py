@@ -220,7 +220,9 @@ class _PublishWindows(beam.DoFn):
                 files=summary.files,
                 added=summary.added,
             )
+        told = {one.url for one in inputs if one.failure is not None}  # where they were opened
         for failure in found.failures:
-            log_failure(failure)
+            if failure.url not in told:
+                log_failure(failure)
         yield from found.summaries
         yield from (beam.pvalue.TaggedOutput(FAILED, failure) for failure in found.failures)
