@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from vz_beam.errors import InputError
 from vz_beam.transforms.appended_file import append_to
+from vz_beam.transforms.event_log import FILE_VARIABLE
 
 STANDARD_ERROR = 2
 """The number of the file that worker processes inherit to write to."""
@@ -54,8 +55,6 @@ def logged_to(path: str | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    from vz_beam.transforms.event_log import FILE_VARIABLE  # loads more than most commands need
-
     before = os.environ.get(FILE_VARIABLE)
     try:
         append_to(path, b"")

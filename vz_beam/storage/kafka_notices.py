@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from vz_beam.errors import FormatError, InputError, TransientSourceError
-from vz_beam.storage.notices import urls_of_notice
+from vz_beam.errors import InputError, TransientSourceError
+from vz_beam.storage.notices import urls_or_warning
 
-SCHEME = "kafka"
 _TIMEOUT_SECONDS = 10.0
 _WAIT_SECONDS = 0.3
 """Messages that come later are those of the next look."""
@@ -32,17 +30,19 @@ class KafkaNotices:
         InputError: another form of URL, or confluent-kafka is not installed.
     """
 
+    scheme: ClassVar[str] = "kafka"
+
     def __init__(self, source: str, config: Mapping[str, Any] | None = None) -> None:
         parts = urlsplit(source)
         topic = parts.path.strip("/")
-        if parts.scheme != SCHEME or not parts.netloc or not topic or "/" in topic or "@" in parts.netloc:
+        if parts.scheme != self.scheme or not parts.netloc or not topic or "/" in topic or "@" in parts.netloc:
             raise InputError(f"{source.rpartition('@')[2]!r} is not of the form kafka://HOST:PORT/TOPIC")
         try:
             import confluent_kafka
         except ImportError as error:
             raise InputError("topics of Kafka need confluent-kafka. Way out: pip install 'vz-beam[kafka]'") from error
         self._kafka = confluent_kafka
-        self._source = f"{SCHEME}://{parts.netloc}/{topic}"
+        self._source = f"{self.scheme}://{parts.netloc}/{topic}"
         self._topic = topic
         own = {"bootstrap.servers": parts.netloc, "group.id": "vz_beam", "enable.auto.commit": False}
         self._consumer = confluent_kafka.Consumer({"enable.partition.eof": True, **(config or {}), **own})
@@ -89,10 +89,6 @@ class KafkaNotices:
                 raise TransientSourceError(f"{self._source}: no message came within {_TIMEOUT_SECONDS:.0f} s")
 
     def _note(self, message: Any) -> None:
-        try:
-            urls = urls_of_notice(message.value() or b"")
-        except FormatError as error:
-            place = f"partition {message.partition()}, offset {message.offset()}"
-            warnings.warn(f"{self._source}, {place}: {error}", stacklevel=2)
-            return
+        place = f"{self._source}, partition {message.partition()}, offset {message.offset()}"
+        urls = urls_or_warning(message.value() or b"", place)
         self._urls.update(dict.fromkeys(urls))

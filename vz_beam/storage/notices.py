@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_plus
@@ -41,6 +42,15 @@ def urls_of_notice(message: bytes | str) -> list[str]:
         return _urls_of_document(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unknown(text) from error
+
+
+def urls_or_warning(message: bytes | str, place: str) -> list[str]:
+    """The same; of a message that tells of no file, a warning that names its ``place``, and no URL."""
+    try:
+        return urls_of_notice(message)
+    except FormatError as error:
+        warnings.warn(f"{place}: {error}", stacklevel=2)
+        return []
 
 
 def _urls_of_document(document: Any) -> list[str]:

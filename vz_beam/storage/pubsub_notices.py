@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
-from vz_beam.errors import FormatError, InputError, TransientSourceError
-from vz_beam.storage.notices import urls_of_notice
+from vz_beam.errors import InputError, TransientSourceError
+from vz_beam.storage.notices import urls_or_warning
 
-SCHEME = "pubsub"
 _WAIT_SECONDS = 1.0
 """Messages that come later are those of the next look."""
 _LOOK_SECONDS = 10.0
@@ -46,10 +44,12 @@ class PubSubNotices:
         InputError: another form of URL, google-cloud-pubsub is not installed, no credentials.
     """
 
+    scheme: ClassVar[str] = "pubsub"
+
     def __init__(self, source: str) -> None:
         parts = urlsplit(source)
         name = parts.path.strip("/")
-        if parts.scheme != SCHEME or not parts.netloc or not name or "/" in name:
+        if parts.scheme != self.scheme or not parts.netloc or not name or "/" in name:
             raise InputError(f"{source!r} is not of the form pubsub://PROJECT/SUBSCRIPTION")
         try:
             from google.api_core import exceptions
@@ -127,8 +127,5 @@ class PubSubNotices:
         message = received.message
         urls: list[str] = []
         if message.attributes.get("eventType") not in _GONE:
-            try:
-                urls = urls_of_notice(message.data)
-            except FormatError as error:
-                warnings.warn(f"{self._source}, message {message.message_id}: {error}", stacklevel=2)
+            urls = urls_or_warning(message.data, f"{self._source}, message {message.message_id}")
         self._waiting[message.message_id] = _Message(received.ack_id, tuple(urls))

@@ -11,7 +11,7 @@ from typing import Any
 from apache_beam.metrics.metric import MetricResults, Metrics, MetricsFilter
 
 NAMESPACE = "vz_beam"
-_SECONDS = "_milliseconds"
+_TOOK = "_milliseconds"
 
 
 def count(name: str, number: int = 1) -> None:
@@ -27,7 +27,7 @@ def counts_of(result: Any) -> dict[str, int]:
     except (NotImplementedError, AttributeError):
         return {}
     counted = {one.key.metric.name: int(one.result) for one in found[MetricResults.COUNTERS]}
-    took = [one for one in found[MetricResults.DISTRIBUTIONS] if one.key.metric.name.endswith(_SECONDS)]
+    took = [one for one in found[MetricResults.DISTRIBUTIONS] if one.key.metric.name.endswith(_TOOK)]
     return counted | {one.key.metric.name: int(one.result.sum) for one in took}
 
 
@@ -39,7 +39,7 @@ def timed(stage: str) -> Iterator[None]:
         yield
     finally:
         took = round((time.monotonic() - began) * 1000)
-        Metrics.distribution(NAMESPACE, f"{stage}{_SECONDS}").update(took)
+        Metrics.distribution(NAMESPACE, f"{stage}{_TOOK}").update(took)
 
 
 class _Together:

@@ -12,10 +12,12 @@ import json
 import logging
 import os
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vz_beam.combine.schema import FailedInput
 from vz_beam.transforms.appended_file import append_to
+
+if TYPE_CHECKING:
+    from vz_beam.combine.schema import FailedInput
 
 FILE_VARIABLE = "VZ_BEAM_LOG_FILE"
 DETAIL, NOTICE, TROUBLE = logging.DEBUG, logging.INFO, logging.WARNING

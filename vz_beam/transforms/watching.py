@@ -17,12 +17,11 @@ from vz_beam.datasets.verification import Verifier
 from vz_beam.errors import InputError, PatternError, StoreError, StoreNotFoundError, TransientSourceError, VzBeamError
 from vz_beam.patterns.index import Index, Position
 from vz_beam.patterns.natural_order import natural_key
-from vz_beam.storage import kafka_notices, pubsub_notices
 from vz_beam.storage.kafka_notices import KafkaNotices
 from vz_beam.storage.listing import list_files
 from vz_beam.storage.pubsub_notices import PubSubNotices
 from vz_beam.storage.url_secrets import without_secrets
-from vz_beam.storage.urls import canonical_url, url_in_stores
+from vz_beam.storage.urls import canonical_url, scheme_of, url_in_stores
 from vz_beam.transforms.event_log import NOTICE, TROUBLE, log_event
 from vz_beam.transforms.rounds import joined_summary
 from vz_beam.transforms.running import choices_by_transform, run_once
@@ -35,6 +34,8 @@ ATTEMPTS = 3
 STANDARD_INPUT = "-"
 LIST_MARK = "@"
 """A source that begins with it is a text file of URLs."""
+_NOTICES = {kind.scheme: kind for kind in (KafkaNotices, PubSubNotices)}
+"""Sources of messages that name files, by scheme."""
 
 
 class Round(NamedTuple):
@@ -257,10 +258,8 @@ def source_of(
             raise InputError(f"the list of URLs {name!r} is not there")
         return lambda: _urls(_read(name))
 
-    if text.startswith(f"{kafka_notices.SCHEME}://"):
-        return KafkaNotices(text)
-    if text.startswith(f"{pubsub_notices.SCHEME}://"):
-        return PubSubNotices(text)
+    if (notices := _NOTICES.get(scheme_of(text))) is not None:
+        return notices(text)
 
     def listed() -> Sequence[str]:
         try:
